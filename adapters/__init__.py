@@ -1,0 +1,1 @@
+"""Field protocols: bytes from devices to observations, orders back to bytes."""

@@ -1,0 +1,1 @@
+"""Beside the cameras: capture, motion, picture health."""

@@ -1,0 +1,1 @@
+"""Ground floor: what every wing speaks. Imports nothing else of ours."""

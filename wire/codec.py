@@ -1,0 +1,104 @@
+"""Bytes on our own bus ⇄ frozen values. JSON, so that a person with `mosquitto_sub` can read along."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from wire.observations import MAX_STILL_BYTES, Motion, Observation, PointState
+
+MAX_ENVELOPE_BYTES = 512 * 1024
+"""Largest message of ours: a still in base64 and its observation fit well inside."""
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """A message on our own bus that breaks its own contract: says which field and why."""
+
+    def __init__(self, reason: str, evidence: bytes = b"") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = evidence[:64]
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """An observation on its way from a sender's outbox to intake."""
+
+    sender: str
+    epoch: str
+    """Changes when the sender's outbox file is made anew; sequence numbers start again with it."""
+    seq: int
+    """From 1, without gaps within an epoch."""
+    observation: Observation
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """Intake's word to a sender: everything of `epoch` up to `seq` is committed."""
+
+    epoch: str
+    seq: int
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """Raw bytes a listener could not understand, on their way to quarantine."""
+
+    protocol: str
+    peer: str
+    """Address, topic or device: whatever tells an installer where to look. Never a secret."""
+    reason: str
+    raw: bytes
+    """The first bytes, at most `MAX_REJECTED_BYTES`."""
+    size: int
+    heard_at_ms: int
+    """UTC, milliseconds since 1970."""
+
+
+MAX_REJECTED_BYTES = 4096
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(value: Struct) -> bytes:
+    """`value` as UTF-8 JSON."""
+    return _encoder.encode(value)
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """`raw` as a `kind`. Raises `WireError` naming the field (`$.observation.body.lat: …`)."""
+    if len(raw) > MAX_ENVELOPE_BYTES:
+        raise WireError(f"message of {len(raw)} bytes is over the limit of {MAX_ENVELOPE_BYTES}", raw)
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(str(error), raw) from error
+
+
+def decode_envelope(raw: bytes) -> Envelope:
+    """`raw` as an envelope whose observation keeps the promises the types alone can't state."""
+    envelope = decode(raw, Envelope)
+    observation = envelope.observation
+    if envelope.seq < 1:
+        raise WireError("$.seq: sequence numbers start at 1", raw)
+    if not observation.source:
+        raise WireError("$.observation.source: is empty", raw)
+    for name, instant in (("heard_at", observation.heard_at), ("device_at", observation.device_at)):
+        if instant is not None and instant.utcoffset() is None:
+            raise WireError(f"$.observation.{name}: has no zone", raw)
+    body = observation.body
+    if isinstance(body, Motion | PointState) and len(body.still) > MAX_STILL_BYTES:
+        raise WireError(f"$.observation.body.still: {len(body.still)} bytes is over {MAX_STILL_BYTES}", raw)
+    return envelope
+
+
+def in_utc(observation: Observation) -> Observation:
+    """The same observation with both instants expressed in UTC."""
+    device_at = observation.device_at
+    return msgspec.structs.replace(
+        observation,
+        heard_at=observation.heard_at.astimezone(UTC),
+        device_at=device_at.astimezone(UTC) if device_at else None,
+    )
