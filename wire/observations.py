@@ -77,6 +77,9 @@ class PointState(Struct, frozen=True, kw_only=True, tag="point", omit_defaults=T
     """The device's own name for the point."""
     code: str = ""
     """The device's own code (Contact ID event code, ONVIF topic, JT/T 808 alarm bit)."""
+    armed: bool | None = None
+    """Whether the point was guarded at that moment: its partition set, or a 24 h point (fire, tamper, duress:
+    always True). None: not known. False: the change is the point's state and no alarm."""
     still: bytes = b""
     """JPEG that shows it, if the source has one; at most 200 kB."""
 
