@@ -1,4 +1,4 @@
-"""The bus seam: publish, consume with acknowledgement after commit, request with reply. Mosquitto stands behind it.
+"""The bus seam: publish, consume with acknowledgement after commit, request with reply. Over MQTT.
 
 Handlers run on the bus's own network thread and must return quickly; `Message.ack` may be called later and
 from any thread. MQTT 3.1.1 with a persistent session and a fixed client id, so that what arrives while a
@@ -151,7 +151,7 @@ class MqttBus:
         self._client.loop_stop()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> Future[None]:
-        """Sends at QoS 1; resolves when the broker has acknowledged. Survives reconnects, not this process."""
+        """Sends at QoS 1; resolves at the broker's acknowledgement. Survives reconnects, not this process."""
         done: Future[None] = Future()
         with self._lock:
             info = self._client.publish(topic, payload, qos=1, retain=retain)
@@ -245,7 +245,12 @@ class MqttBus:
         topic = message._topic.decode(errors="surrogateescape")
         mid, qos = message.mid, message.qos
         delivery = Message(
-            topic, message.payload, message.retain, message.dup, mid, lambda: _acknowledge(client, mid, qos)
+            topic,
+            bytes(message.payload),
+            message.retain,
+            message.dup,
+            mid,
+            lambda: _acknowledge(client, mid, qos),
         )
         handler = self._handler_for(topic)
         if handler is None:

@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Backoff:
-    """Delays that double from `first_s` to `most_s`, each with ±50 % jitter so that many don't return at once.
+    """Delays that double from `first_s` to `most_s`, each ±50 %, so that many don't return at once.
 
     Source: "full jitter" reasoning of AWS Architecture Blog, "Exponential Backoff and Jitter" (2015).
     """
@@ -54,7 +54,7 @@ async def supervise(
             reason = "ended by the peer"
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # the one supervision loop: whatever ends a session, the next one starts
+        except Exception as error:  # noqa: BLE001 - the one supervision loop: the next session starts
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         log.warning("link down", link=name, reason=reason)
         down(reason)

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 
 class Lateness(StrEnum):
-    """Whether an observation is news. Only `live` may raise an alarm as of now (promise 4: late is not live)."""
+    """Whether an observation is news. Only `live` may raise an alarm (promise 4: late is not live)."""
 
     LIVE = "live"
     BUFFERED = "buffered"

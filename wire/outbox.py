@@ -81,7 +81,7 @@ class Outbox:
         self._writer.start()
 
     def append(self, observations: Sequence[Observation], marks: Sequence[Mark] = ()) -> Future[int]:
-        """Resolves with the last sequence number once committed. Fails with `OutboxFull` or `sqlite3.Error`."""
+        """Resolves with the last number once committed; fails with `OutboxFull` or `sqlite3.Error`."""
         done: Future[int] = Future()
         self._jobs.put(_Append(observations, marks, done))
         return done
