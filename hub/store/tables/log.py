@@ -1,0 +1,41 @@
+"""The log: entries in commit order, identities already stored, and where each sender stands."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text
+
+from hub.store.tables import metadata
+from hub.store.tables.columns import Instant, Number
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=False, comment="from 1, no gaps, commit order"),
+    Column("at", Instant, nullable=False, comment="hub's clock, µs since 1970 UTC"),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("place", String(100), nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("cause", BigInteger, nullable=True, comment="seq of the entry that led to this one"),
+    Column("late", Boolean, nullable=False),
+    Column("body", Text, nullable=False, comment="canonical JSON, exactly as hashed"),
+    Column("hash", String(64), nullable=False, comment="SHA-256, hex"),
+    Index("ix_entries_subject_seq", "subject", "seq"),
+)
+
+observation_ids = Table(
+    "observation_ids",
+    metadata,
+    Column("id", String(300), primary_key=True, comment="Observation.id"),
+    Column("seq", BigInteger, nullable=False, comment="its log entry"),
+    sqlite_with_rowid=False,
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("sender", String(100), primary_key=True),
+    Column("epoch", String(40), primary_key=True),
+    Column("seq", BigInteger, nullable=False, comment="everything of this epoch up to here is stored"),
+    Column("at", Instant, nullable=False, comment="µs since 1970 UTC"),
+)
