@@ -1,0 +1,5 @@
+"""`python -m jifang`."""
+
+from jifang.cli import app
+
+app()

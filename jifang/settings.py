@@ -1,0 +1,143 @@
+"""The one configuration file, `jifang.toml`: typed, unknown keys refused, every key has a default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from wire.bus import Broker
+
+
+class SettingsError(ValueError):
+    """The file can't be read as settings: names the key and what was expected."""
+
+
+class Http(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the console and the API listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 8110
+
+
+class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Our own Mosquitto, or an existing broker by `url`."""
+
+    url: str = ""
+    """`mqtt://host:1883` or `mqtts://…`; empty: the product starts its own. Never with a password in it."""
+    user: str = ""
+    password_file: str = ""
+    """File whose first line is the password for `url`."""
+    host: str = "127.0.0.1"
+    port: int = 18830
+
+
+class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the log is kept."""
+
+    url: str = ""
+    """SQLAlchemy URL; empty: SQLite in the data folder."""
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True):
+    """A TCP listener for field devices."""
+
+    host: str = "127.0.0.1"
+    port: int = 18808
+
+
+class EdgePart(Struct, frozen=True, forbid_unknown_fields=True):
+    """The edge on this machine."""
+
+    name: str = "edge-1"
+    run: bool = True
+    processes: int = 1
+
+
+class AdaptersPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """The field protocols on this machine."""
+
+    run: bool = True
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything `jifang serve` needs to know."""
+
+    data: str = ".jifang/data"
+    http: Http = Http()
+    broker: BrokerSettings = BrokerSettings()
+    store: StoreSettings = StoreSettings()
+    jt808: Listener = Listener()
+    edge: EdgePart = EdgePart()
+    adapters: AdaptersPart = AdaptersPart()
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the log."""
+        return self.store.url or f"sqlite:///{self.folder.resolve() / 'jifang.db'}"
+
+
+def parse(text: str) -> Settings:
+    """TOML to settings. Raises `SettingsError`."""
+    try:
+        return msgspec.toml.decode(text, type=Settings)
+    except msgspec.DecodeError as error:
+        raise SettingsError(str(error)) from error
+
+
+def load(path: Path | None) -> Settings:
+    """Reads `path`; without one, `jifang.toml` in the current folder if it is there, else the defaults."""
+    if path is None:
+        path = Path("jifang.toml")
+        if not path.exists():
+            return Settings()
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def dump(settings: Settings) -> str:
+    """Settings as TOML."""
+    data = msgspec.to_builtins(settings)
+    top = "".join(f"{key} = {_value(value)}\n" for key, value in data.items() if not isinstance(value, dict))
+    tables = (
+        f"\n[{key}]\n" + "".join(f"{name} = {_value(one)}\n" for name, one in value.items())
+        for key, value in data.items()
+        if isinstance(value, dict)
+    )
+    return top + "".join(tables)
+
+
+def _value(value: str | int | bool) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def external_broker(settings: BrokerSettings) -> Broker | None:
+    """The broker named by URL, or None where the product starts its own. Raises `SettingsError`."""
+    if not settings.url:
+        return None
+    parts = urlsplit(settings.url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise SettingsError("[broker] url: expected mqtt://host:port or mqtts://host:port")
+    if parts.password:
+        raise SettingsError("[broker] url: no password in a URL; name a password_file")
+    tls = parts.scheme == "mqtts"
+    password = ""
+    if settings.password_file:
+        password = Path(settings.password_file).read_text(encoding="utf-8").splitlines()[0].strip()
+    return Broker(
+        host=parts.hostname,
+        port=parts.port or (8883 if tls else 1883),
+        user=settings.user or parts.username or "",
+        password=password or os.environ.get("JIFANG_BROKER_PASSWORD", ""),
+        tls=tls,
+    )
