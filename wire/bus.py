@@ -56,6 +56,8 @@ class Message:
 
 Handler: TypeAlias = Callable[[Message], None]
 LinkListener: TypeAlias = Callable[[bool, str], None]
+Answerer: TypeAlias = Callable[[bytes], "bytes | Future[bytes]"]
+"""Gives the reply to a request, at once or, where the field has to confirm first, later."""
 
 
 class Bus(Protocol):
@@ -70,7 +72,7 @@ class Bus(Protocol):
     def forget(self, pattern: str) -> None: ...
     def on_link(self, listener: LinkListener) -> None: ...
     def request(self, wing: str, verb: str, payload: bytes, *, timeout_s: float) -> Future[bytes]: ...
-    def serve(self, wing: str, verb: str, answer: Callable[[bytes], bytes]) -> None: ...
+    def serve(self, wing: str, verb: str, answer: Answerer) -> None: ...
 
 
 class RequestTimeout(TimeoutError):
@@ -106,6 +108,7 @@ class MqttBus:
         self._publishing: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
         self._connected = False
+        self._connection = 0
         self._announce = announce
         self._persistent = persistent
         self._client = self._make_client()
@@ -188,8 +191,11 @@ class MqttBus:
         timer.start()
         return answer
 
-    def serve(self, wing: str, verb: str, answer: Callable[[bytes], bytes]) -> None:
-        """Answers requests for `wing/verb`. A retained request is never obeyed."""
+    def serve(self, wing: str, verb: str, answer: Answerer) -> None:
+        """Answers requests for `wing/verb`. A retained request is never obeyed.
+
+        A future that fails leaves the request without a reply; the asker's time limit tells it.
+        """
 
         def handle(message: Message) -> None:
             message.ack()
@@ -197,10 +203,22 @@ class MqttBus:
                 log.warning("retained request not obeyed", topic=message.topic)
                 return
             ask = msgspec.json.decode(message.payload, type=_Ask)
-            reply = _Reply(ask.id, answer(ask.body))
-            self._client.publish(ask.reply_to, msgspec.json.encode(reply), qos=1)
+            given = answer(ask.body)
+            if isinstance(given, Future):
+                given.add_done_callback(lambda done: self._reply(ask, done))
+            else:
+                self._publish_reply(ask, given)
 
         self.consume(topics.ASK.format(wing=wing, verb=verb), handle)
+
+    def _reply(self, ask: _Ask, done: Future[bytes]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.error("a request could not be answered", reply_to=ask.reply_to, reason=str(done))
+        else:
+            self._publish_reply(ask, done.result())
+
+    def _publish_reply(self, ask: _Ask, body: bytes) -> None:
+        self._client.publish(ask.reply_to, msgspec.json.encode(_Reply(ask.id, body)), qos=1)
 
     def _expire(self, identity: str, what: str, timeout_s: float) -> None:
         answer = self._waiting.pop(identity, None)
@@ -219,6 +237,7 @@ class MqttBus:
             self._tell(up=False, reason=str(reason))
             return
         self._connected = True
+        self._connection += 1
         for pattern in list(self._handlers):
             client.subscribe(pattern, qos=1)
         if self._announce:
@@ -243,15 +262,15 @@ class MqttBus:
     def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         # paho's own `topic` raises on bytes that aren't UTF-8; a foreign device must not stop the receiver.
         topic = message._topic.decode(errors="surrogateescape")
-        mid, qos = message.mid, message.qos
-        delivery = Message(
-            topic,
-            bytes(message.payload),
-            message.retain,
-            message.dup,
-            mid,
-            lambda: _acknowledge(client, mid, qos),
-        )
+        mid, qos, connection = message.mid, message.qos, self._connection
+
+        def acknowledge() -> None:
+            # After a reconnect the same number may stand for another message, and this one comes again.
+            if qos and connection == self._connection:
+                client.ack(mid, qos)
+
+        payload = bytes(message.payload)
+        delivery = Message(topic, payload, message.retain, message.dup, mid, acknowledge)
         handler = self._handler_for(topic)
         if handler is None:
             delivery.ack()
@@ -269,8 +288,3 @@ class MqttBus:
             if paho.topic_matches_sub(pattern, topic):
                 return handler
         return None
-
-
-def _acknowledge(client: paho.Client, mid: int, qos: int) -> None:
-    if qos:
-        client.ack(mid, qos)

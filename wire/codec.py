@@ -55,6 +55,10 @@ class Rejected(Struct, frozen=True, kw_only=True):
     size: int
     heard_at_ms: int
     """UTC, milliseconds since 1970."""
+    cause: str = "other"
+    """The reason in one word for counting: `not_utf8`, `too_large`, `bad_checksum`, …"""
+    count: int = 1
+    """How many this one stands for: a flood is sampled, and still counted to the last."""
 
 
 MAX_REJECTED_BYTES = 4096

@@ -92,6 +92,14 @@ class Outbox:
             row = self._db.execute("select value from mark where name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
+    def marks(self, prefix: str) -> dict[str, str]:
+        """All committed marks whose names begin with `prefix`, by name."""
+        with self._lock:
+            rows = self._db.execute(
+                "select name, value from mark where substr(name, 1, ?) = ?", (len(prefix), prefix)
+            ).fetchall()
+        return {str(row[0]): str(row[1]) for row in rows}
+
     def confirm(self, seq: int) -> None:
         """Intake has stored everything up to `seq`: those items may go."""
         if seq > self.stored:
