@@ -1,0 +1,148 @@
+"""The one decision point: who may do what, where. Deny by default (docs/design/access.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from hub.domain.entry import EntryKind
+
+
+class Role(StrEnum):
+    """What a person is to the hub; one may hold several."""
+
+    OPERATOR = "operator"
+    """值班员: sits at the 110 desk."""
+    INSTALLER = "installer"
+    """施工员: sets up and mends devices."""
+    INSPECTOR = "inspector"
+    """检查员: accepts devices, reads log and audit; changes nothing else."""
+    ADMINISTRATOR = "administrator"
+    """管理员: accounts and registers. Handles no incidents."""
+
+
+class Right(StrEnum):
+    """What a route asks for. A route that names none is closed to everyone."""
+
+    PUBLIC = "public"
+    """No session needed: signing in, health, metrics, the API's own description."""
+    SELF = "self"
+    """Any signed-in person, about their own session."""
+    FEED = "feed.see"
+    """Snapshot and live feed; `kinds_for` says which kinds of entry."""
+    INCIDENTS_SEE = "incidents.see"
+    INCIDENTS_ACT = "incidents.act"
+    VIDEO = "video.see"
+    """Live video and stills; each view with a reason, each audited."""
+    DEVICES_SEE = "devices.see"
+    DEVICES_CHANGE = "devices.change"
+    DEVICES_ACCEPT = "devices.accept"
+    """Evidence for rung L2. Not the installer's: nobody accepts their own work."""
+    MAP = "map.see"
+    COVERAGE = "coverage.see"
+    LOG = "log.see"
+    AUDIT = "audit.see"
+    PEOPLE = "people.change"
+    QUARANTINE = "quarantine.see"
+
+
+_EVERYONE = frozenset({Right.SELF, Right.FEED, Right.DEVICES_SEE, Right.MAP, Right.COVERAGE})
+
+GRANTS: Mapping[Role, frozenset[Right]] = {
+    Role.OPERATOR: _EVERYONE | {Right.INCIDENTS_SEE, Right.INCIDENTS_ACT, Right.VIDEO},
+    Role.INSTALLER: _EVERYONE | {Right.DEVICES_CHANGE, Right.VIDEO, Right.QUARANTINE},
+    Role.INSPECTOR: _EVERYONE
+    | {Right.INCIDENTS_SEE, Right.VIDEO, Right.DEVICES_ACCEPT, Right.LOG, Right.AUDIT},
+    Role.ADMINISTRATOR: _EVERYONE
+    | {
+        Right.INCIDENTS_SEE,
+        Right.DEVICES_CHANGE,
+        Right.DEVICES_ACCEPT,
+        Right.LOG,
+        Right.AUDIT,
+        Right.PEOPLE,
+        Right.QUARANTINE,
+    },
+}
+
+_DEVICE_KINDS = frozenset({EntryKind.CAMERA, EntryKind.PANEL, EntryKind.HUB, EntryKind.REGISTER})
+_DESK_KINDS = frozenset(EntryKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who is asking. `place` is the root of what they may see."""
+
+    name: str
+    display_name: str
+    roles: tuple[Role, ...]
+    place: str
+    place_name: str
+
+
+Contains: TypeAlias = Callable[[str, str], bool]
+"""`contains(outer, inner)`: whether place `inner` is `outer` or lies under it. Unknown places lie nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Yes or no, with the reason that goes into the audit log."""
+
+    allowed: bool
+    reason: str
+
+
+def rights_of(person: Person) -> frozenset[Right]:
+    """Everything the person's roles grant."""
+    return frozenset().union(*(GRANTS.get(role, frozenset()) for role in person.roles))
+
+
+def decide(
+    person: Person | None, right: Right | None, *, place: str | None = None, contains: Contains | None = None
+) -> Decision:
+    """Whether `person` may use `right`, and on a thing at `place` where one is given.
+
+    `person` None: nobody is signed in. `right` None: the route forgot to say what it needs.
+    """
+    if right is None:
+        return Decision(False, "route names no right")
+    if right is Right.PUBLIC:
+        return Decision(True, "public")
+    if person is None:
+        return Decision(False, "no session")
+    if right not in rights_of(person):
+        return Decision(False, f"no role of {person.name} grants {right.value}")
+    if place is not None and not _covers(person, place, contains):
+        return Decision(False, f"{place or 'no place'} is outside {person.place}")
+    return Decision(True, right.value)
+
+
+def _covers(person: Person, place: str, contains: Contains | None) -> bool:
+    if not place or not person.place:
+        return False
+    return place == person.place or (contains is not None and contains(person.place, place))
+
+
+def kinds_for(person: Person) -> frozenset[EntryKind]:
+    """Kinds of entry the person's feed carries."""
+    rights = rights_of(person)
+    kinds: frozenset[EntryKind] = frozenset()
+    if Right.INCIDENTS_SEE in rights:
+        kinds |= _DESK_KINDS
+    if Right.DEVICES_SEE in rights:
+        kinds |= _DEVICE_KINDS
+    return kinds
+
+
+def parse_roles(names: Iterable[str]) -> tuple[Role, ...]:
+    """Role names as roles, in the order of `Role`, once each. Raises `ValueError` naming the unknown one."""
+    wanted = set()
+    for name in names:
+        try:
+            wanted.add(Role(name))
+        except ValueError:
+            known = ", ".join(role.value for role in Role)
+            raise ValueError(f"role {name!r} is none of {known}") from None
+    return tuple(role for role in Role if role in wanted)

@@ -1,0 +1,334 @@
+"""Accounts and sessions: argon2id off the event loop, tokens kept only as hashes, guessing slowed down."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import argon2
+
+from hub import metrics
+from hub.access import Person, Role, parse_roles
+from hub.audit import Act, Outcome
+from hub.store import accounts as rows
+from hub.store import audit as audit_rows
+from hub.store.engine import Store, Transaction
+from wire.clock import Clock, utc_now
+
+LIFETIME = timedelta(hours=14)
+"""Longer than a twelve-hour shift with its handover."""
+IDLE = timedelta(hours=2)
+"""A console in use calls or follows the feed all the time; one that does neither is signed out."""
+MIN_PASSWORD = 10
+_TOUCH_EVERY = timedelta(minutes=1)
+_HASHER = argon2.PasswordHasher(time_cost=3, memory_cost=65536, parallelism=1, type=argon2.Type.ID)
+"""OWASP Password Storage Cheat Sheet asks for argon2id with at least 19 MiB and 2 passes; RFC 9106's second
+choice is 64 MiB and 3 passes."""
+_DUMMY = _HASHER.hash("nobody has this password")
+_HASHING = ThreadPoolExecutor(2, thread_name_prefix="argon2")
+_MAX_HASHING = 16
+"""Sign-ins under way at once; each takes 64 MiB, two at a time."""
+
+
+class SignInRefused(ValueError):
+    """Wrong name or password, or a closed account: one word for all, so that names can't be found out."""
+
+
+class TooManyTries(RuntimeError):
+    """Too many failures for this name or address."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"wait {wait_s:.0f} s")
+        self.wait_s = wait_s
+
+
+class AccountError(ValueError):
+    """An account that can't be made: names the field and the reason."""
+
+    def __init__(self, field_name: str, reason: str) -> None:
+        super().__init__(f"{field_name}: {reason}")
+        self.field = field_name
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A session. `token` is set only when it is opened; the store keeps its hash."""
+
+    id: str
+    person: Person
+    expires_at: datetime
+    token_hash: str = field(repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class SignInLimit:
+    """Failures of the last `window`, by key; bounded in keys, so that inventing names fills nothing."""
+
+    window: timedelta = timedelta(minutes=15)
+    most_keys: int = 10_000
+    _failures: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
+
+    def wait_s(self, key: str, most: int, now: datetime) -> float:
+        """Seconds until `key` may try again; 0 while it has under `most` failures in the window."""
+        failures = self._failures.get(key)
+        if failures is None:
+            return 0.0
+        while failures and failures[0] <= now - self.window:
+            failures.popleft()
+        if len(failures) < most:
+            return 0.0
+        return (failures[-most] + self.window - now).total_seconds()
+
+    def failed(self, key: str, now: datetime) -> None:
+        """Counts a failure."""
+        failures = self._failures.setdefault(key, deque(maxlen=100))
+        self._failures.move_to_end(key)
+        failures.append(now)
+        if len(self._failures) > self.most_keys:
+            self._failures.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """A success clears the key."""
+        self._failures.pop(key, None)
+
+
+NAME_AND_ADDRESS_TRIES = 5
+NAME_TRIES = 50
+ADDRESS_TRIES = 30
+
+
+class Accounts:
+    """Sign-in, sessions and people over one store. `place_name(id)` names a place for display."""
+
+    def __init__(self, store: Store, clock: Clock = utc_now) -> None:
+        self._store = store
+        self._clock = clock
+        self._limit = SignInLimit()
+        self._hashing = 0
+
+    async def sign_in(self, name: str, password: str, *, address: str) -> SignedIn:
+        """A new session. Raises `SignInRefused` or `TooManyTries`; both leave a row in the audit log."""
+        now = self._clock()
+        keys = (
+            (f"n:{name}|{address}", NAME_AND_ADDRESS_TRIES),
+            (f"n:{name}", NAME_TRIES),
+            (f"a:{address}", ADDRESS_TRIES),
+        )
+        wait_s = max(self._limit.wait_s(key, most, now) for key, most in keys)
+        if wait_s > 0:
+            metrics.SIGN_INS.labels("limited").inc()
+            raise TooManyTries(wait_s)
+        # Counted before the slow hash: parallel guesses must not slip in under the limit.
+        for key, _ in keys:
+            self._limit.failed(key, now)
+        person = await self._store.read(lambda c: rows.person_named(c, name))
+        right = await self._verified(person.password_hash if person else _DUMMY, password)
+        if person is None or not right or person.disabled:
+            await self._refuse(name, address)
+            raise SignInRefused
+        for key, _ in keys:
+            self._limit.forget(key)
+        return await self._open(person, address)
+
+    async def _verified(self, hashed: str, password: str) -> bool:
+        if self._hashing >= _MAX_HASHING:
+            raise TooManyTries(5)
+        self._hashing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(_HASHING, _matches, hashed, password)
+        finally:
+            self._hashing -= 1
+
+    async def _refuse(self, name: str, address: str) -> None:
+        metrics.SIGN_INS.labels("refused").inc()
+        act = Act(action="session.in", object=f"person:{name}", address=address, outcome=Outcome.DENIED.value)
+        await self._store.submit(lambda tx: audit_rows.append(tx, act))
+
+    async def _open(self, person: rows.PersonRow, address: str) -> SignedIn:
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        row = rows.SessionRow(
+            token_hash=_token_hash(token),
+            id=secrets.token_hex(4),
+            address=address,
+            seen_at=now,
+            expires_at=now + LIFETIME,
+            person=person,
+        )
+
+        def job(tx: Transaction) -> None:
+            rows.add_session(tx, row)
+            audit_rows.append(
+                tx,
+                Act(
+                    action="session.in",
+                    object=f"person:{person.name}",
+                    person=person.name,
+                    place=person.place,
+                    address=address,
+                    console=row.id,
+                ),
+            )
+
+        await self._store.submit(job)
+        metrics.SIGN_INS.labels("ok").inc()
+        return replace(_signed_in(row), token=token)
+
+    async def find(self, token: str) -> SignedIn | None:
+        """The live session of a cookie's token; notes at most once a minute that it is in use."""
+        token_hash = _token_hash(token)
+        row = await self._store.read(lambda c: rows.session_of(c, token_hash))
+        now = self._clock()
+        if row is None or not _alive(row, now):
+            return None
+        if now - row.seen_at > _TOUCH_EVERY and self._store.health.ok:
+            self._store.enqueue(lambda tx: rows.touch_session(tx, token_hash))
+        return _signed_in(row)
+
+    async def still_signed_in(self, session: SignedIn) -> bool:
+        """Whether the session goes on and its person still is who they were; keeps it from idling out."""
+        row = await self._store.read(lambda c: rows.session_of(c, session.token_hash))
+        now = self._clock()
+        if row is None or not _alive(row, now) or _signed_in(row).person != session.person:
+            return False
+        if now - row.seen_at > _TOUCH_EVERY and self._store.health.ok:
+            self._store.enqueue(lambda tx: rows.touch_session(tx, session.token_hash))
+        return True
+
+    async def sign_out(self, session: SignedIn, *, address: str) -> None:
+        """Ends the session."""
+        act = Act(
+            action="session.out",
+            object=f"person:{session.person.name}",
+            person=session.person.name,
+            place=session.person.place,
+            address=address,
+            console=session.id,
+        )
+
+        def job(tx: Transaction) -> None:
+            rows.end_session(tx, session.token_hash)
+            audit_rows.append(tx, act)
+
+        await self._store.submit(job)
+
+    async def people(self) -> list[rows.PersonRow]:
+        """All accounts."""
+        return await self._store.read(rows.everyone)
+
+
+async def create_person(
+    store: Store,
+    *,
+    name: str,
+    password: str,
+    display_name: str = "",
+    roles: tuple[str, ...] | list[str] = (),
+    place: str = "",
+    by: str = "",
+    act: Act | None = None,
+) -> rows.PersonRow:
+    """Makes an account; `act` (default: made at the command line) goes into the audit log with it.
+
+    Raises `AccountError` naming the field, `hub.store.accounts.NameTaken`.
+    """
+    _check(name, password, roles, place)
+    hashed = await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, password)
+    act = act or Act(action="person.add", object=f"person:{name}", person=by, place=place, address="local")
+
+    def job(tx: Transaction) -> rows.PersonRow:
+        row = rows.PersonRow(
+            name=name,
+            display_name=display_name or name,
+            roles=parse_roles(roles),
+            place=place,
+            password_hash=hashed,
+            disabled=False,
+            created_at=tx.now,
+            created_by=by,
+            signed_in_at=None,
+        )
+        rows.add_person(tx, row)
+        audit_rows.append(tx, act)
+        return row
+
+    return await store.submit(job)
+
+
+async def change_password(store: Store, *, name: str, password: str, by: str = "") -> None:
+    """Sets a password and ends the person's sessions. Raises `AccountError`."""
+    _check_password(name, password)
+    hashed = await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, password)
+
+    def job(tx: Transaction) -> None:
+        if not rows.set_password(tx, name, hashed):
+            raise AccountError("name", f"there is no account {name!r}")
+        audit_rows.append(tx, Act(action="person.password", object=f"person:{name}", person=by, address="local"))
+
+    await store.submit(job)
+
+
+async def set_disabled(store: Store, *, name: str, disabled: bool, by: str = "") -> None:
+    """Closes or reopens an account. Raises `AccountError`."""
+
+    def job(tx: Transaction) -> None:
+        if not rows.set_disabled(tx, name, disabled=disabled):
+            raise AccountError("name", f"there is no account {name!r}")
+        action = "person.close" if disabled else "person.reopen"
+        audit_rows.append(tx, Act(action=action, object=f"person:{name}", person=by, address="local"))
+
+    await store.submit(job)
+
+
+def _check(name: str, password: str, roles: tuple[str, ...] | list[str], place: str) -> None:
+    if not name or len(name) > 64 or any(c.isspace() or ord(c) < 32 for c in name):
+        raise AccountError("name", "is 1 to 64 characters without spaces")
+    if not roles:
+        raise AccountError("roles", f"name at least one of {', '.join(Role)}")
+    try:
+        parse_roles(roles)
+    except ValueError as error:
+        raise AccountError("roles", str(error)) from error
+    if not place:
+        raise AccountError("place", "is needed: it decides what the person may see")
+    _check_password(name, password)
+
+
+def _check_password(name: str, password: str) -> None:
+    if len(password) < MIN_PASSWORD:
+        raise AccountError("password", f"has under {MIN_PASSWORD} characters")
+    if name.lower() in password.lower():
+        raise AccountError("password", "contains the name")
+
+
+def _matches(hashed: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(hashed, password)
+    except argon2.exceptions.VerificationError:
+        return False
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
+def _alive(row: rows.SessionRow, now: datetime) -> bool:
+    return now < row.expires_at and now - row.seen_at < IDLE and not row.person.disabled
+
+
+def _signed_in(row: rows.SessionRow) -> SignedIn:
+    person = Person(
+        name=row.person.name,
+        display_name=row.person.display_name,
+        roles=row.person.roles,
+        place=row.person.place,
+        place_name="",
+    )
+    return SignedIn(id=row.id, person=person, expires_at=row.expires_at, token_hash=row.token_hash)

@@ -1,0 +1,62 @@
+"""What the hub counts, in Prometheus' words. One registry, so that a test or a second hub starts from none."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+ENTRIES = Counter("jifang_entries", "Entries committed to the log", ["kind"], registry=REGISTRY)
+OBSERVATIONS = Counter(
+    "jifang_observations", "Observations committed to the log, by their kind", ["kind"], registry=REGISTRY
+)
+REJECTED = Counter(
+    "jifang_rejected", "Messages that could not be decoded, by protocol", ["protocol"], registry=REGISTRY
+)
+COMMIT_GROUP = Histogram(
+    "jifang_commit_group_entries",
+    "Entries in one commit",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    registry=REGISTRY,
+)
+FEED_LATENCY = Histogram(
+    "jifang_commit_to_feed_seconds",
+    "From an entry's append to its hand-over to the consoles' queues",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+    registry=REGISTRY,
+)
+FEED_SUBSCRIBERS = Gauge("jifang_feed_subscribers", "Consoles on the live feed", registry=REGISTRY)
+FEED_SENT = Counter("jifang_feed_sent", "Entries sent to consoles", registry=REGISTRY)
+FEED_GAPS = Counter("jifang_feed_gaps", "Gaps told to consoles, by reason", ["reason"], registry=REGISTRY)
+FEED_RESUMES = Counter("jifang_feed_resumes", "Slow consoles told to resume", registry=REGISTRY)
+LOG_HEAD = Gauge("jifang_log_head", "Sequence number of the last entry", registry=REGISTRY)
+HTTP_SECONDS = Histogram(
+    "jifang_http_request_seconds",
+    "Time to answer, by route",
+    ["route", "method"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+HTTP_ANSWERS = Counter(
+    "jifang_http_answers", "Answers, by route and status", ["route", "method", "status"], registry=REGISTRY
+)
+PROBLEMS = Counter("jifang_http_problems", "Requests refused, by cause", ["code"], registry=REGISTRY)
+SIGN_INS = Counter("jifang_sign_ins", "Attempts to sign in, by outcome", ["outcome"], registry=REGISTRY)
+DENIALS = Counter("jifang_denials", "Requests denied by the decision point", ["right"], registry=REGISTRY)
+AUDIT_ROWS = Counter("jifang_audit_rows", "Rows written to the audit log", ["action"], registry=REGISTRY)
+MEDIA_VIEWERS = Gauge("jifang_media_viewers", "Live pictures being watched", registry=REGISTRY)
+MEDIA_PULLS = Gauge("jifang_media_pulls", "Streams pulled from cameras for viewers", registry=REGISTRY)
+MEDIA_PACKETS = Counter("jifang_media_packets", "Packets passed through to viewers", registry=REGISTRY)
+MEDIA_DROPPED = Counter("jifang_media_dropped", "Packets a slow viewer could not take", registry=REGISTRY)
+QUEUE = Gauge("jifang_store_queue", "Jobs waiting for the store's writer", registry=REGISTRY)
+BROKER_UP = Gauge("jifang_broker_up", "Whether the hub is connected to the broker", registry=REGISTRY)
+INCIDENTS_OPEN = Gauge("jifang_incidents_open", "Incidents not closed", registry=REGISTRY)
+CAMERAS = Gauge("jifang_cameras", "Cameras, by health", ["health"], registry=REGISTRY)
+PANELS = Gauge("jifang_panels", "Panels, by health", ["health"], registry=REGISTRY)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def exposition() -> bytes:
+    """All figures in Prometheus' text format."""
+    return generate_latest(REGISTRY)
