@@ -107,7 +107,7 @@ async def run(options: DemoOptions) -> dict[str, Any] | None:
 def plan(options: DemoOptions, folder: Path, screen: Console) -> Demo:
     """Chooses ports and writes the settings file."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = options.port if is_free(options.port) else free_port()
+    port = options.port if options.port and is_free(options.port) else free_port()
     settings = Settings(
         data=str(folder.resolve()),
         http=Http(port=port),

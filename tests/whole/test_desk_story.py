@@ -1,0 +1,187 @@
+"""One panel alarm in a real browser: from the MQTT message to the queue, claim, dispatch, arrival, closing.
+
+Leaves screenshots in `artefacts/`. The panel is a real one to the hub: added through the API as an installer
+would, and speaking Home Assistant's convention to the product's own broker.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.whole.running import RunningDemo, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+CHROMIUM = "/usr/bin/chromium"
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, demo: RunningDemo) -> Iterator[Page]:
+    """A console, signed in, at the desk."""
+    context = browser.new_context(viewport={"width": 1920, "height": 1080}, locale="zh-CN")
+    page = context.new_page()
+    page.goto(demo.base)
+    page.get_by_test_id("sign-in-name").fill(demo.name)
+    page.get_by_test_id("sign-in-password").fill(demo.password)
+    page.get_by_test_id("sign-in-submit").click()
+    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live", timeout=20_000)
+    yield page
+    context.close()
+
+
+class HomeAssistantPanel:
+    """A panel of Home Assistant's convention, speaking as a device would."""
+
+    def __init__(self, demo: RunningDemo, node: str) -> None:
+        self.node = node
+        broker = demo.field_broker
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=node)
+        self._client.username_pw_set(broker.user, broker.password)
+        self._client.will_set(f"test/{node}/online", "offline", qos=1, retain=True)
+        self._client.connect(broker.host, broker.port)
+        self._client.loop_start()
+        self._discover()
+
+    def say(self, topic: str, payload: str, retain: bool = True) -> None:
+        """Publishes at QoS 1 and waits for the broker's acknowledgement."""
+        self._client.publish(f"test/{self.node}/{topic}", payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def close(self) -> None:
+        """Leaves politely."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _discover(self) -> None:
+        shared = {
+            "availability_topic": f"test/{self.node}/online",
+            "device": {"identifiers": [self.node], "name": "测试报警主机"},
+        }
+        alarm = {"unique_id": f"{self.node}_alarm", "state_topic": f"test/{self.node}/alarm", **shared}
+        alarm["command_topic"] = f"test/{self.node}/set"
+        zone = {"unique_id": f"{self.node}_zone_3", "device_class": "motion", **shared}
+        zone |= {"state_topic": f"test/{self.node}/zone_3", "name": "北门"}
+        for component, name, config in (
+            ("alarm_control_panel", "alarm", alarm),
+            ("binary_sensor", "zone_3", zone),
+        ):
+            topic = f"homeassistant/{component}/{self.node}/{name}/config"
+            self._client.publish(topic, json.dumps(config), qos=1, retain=True).wait_for_publish(10)
+        self.say("online", "online")
+        self.say("alarm", "disarmed")
+        self.say("zone_3", "OFF")
+
+
+def test_an_alarm_from_the_mqtt_message_to_closed(page: Page, demo: RunningDemo) -> None:
+    api = demo.api()
+    node = f"test-{uuid.uuid4().hex[:6]}"
+    unit = until(
+        lambda: next(
+            (one for one in api.snapshot()["units"] if one["link"] == "online" and not one["incident"]), None
+        ),
+        60,
+        "a free unit with a position",
+    )
+    # Some 400 m from the car, so that it has to drive and be seen arriving.
+    place = {"lat": unit["lat"] + 0.003, "lon": unit["lon"] + 0.002}
+    api.post(
+        "/panels",
+        {
+            "id": node,
+            "name": "测试商铺报警主机",
+            "convention": "homeassistant",
+            "topic": node,
+            "zones": [{"key": "zone_3", "name": "北门", "condition": "intrusion"}],
+            **place,
+        },
+    )
+    panel = HomeAssistantPanel(demo, node)
+    try:
+        panel.say("alarm", "armed_away")
+        until(
+            lambda: any(
+                one["id"] == node and one["armed"] == "armed_away" for one in api.snapshot()["panels"]
+            ),
+            30,
+            "the hub knows the panel as armed",
+        )
+        panel.say("zone_3", "ON")
+        panel.say("alarm", "triggered")
+        _follow(page, api_incident(api, node))
+    finally:
+        panel.close()
+
+
+def api_incident(api: object, node: str) -> str:
+    """The incident that the panel's alarm opened."""
+    from tests.whole.running import Api
+
+    assert isinstance(api, Api)
+
+    def look() -> str | None:
+        for condition in api.snapshot()["conditions"]:
+            if condition["source"] == f"panel:{node}" and condition["incident"]:
+                return str(condition["incident"])
+        return None
+
+    return str(until(look, 20, "the alarm opened an incident"))
+
+
+def _follow(page: Page, incident: str) -> None:
+    row = page.locator(f'[data-testid="incident-row"][data-id="{incident}"]')
+    expect(row).to_be_visible(timeout=10_000)
+    _shot(page, "desk-1-new")
+    row.click()
+    page.get_by_test_id("act-claim").click()
+    expect(row).to_have_attribute("data-state", "triage", timeout=10_000)
+    page.keyboard.press("v")
+    expect(row).to_have_attribute("data-state", "pending", timeout=10_000)
+    page.keyboard.press("d")
+    page.get_by_test_id("unit-option").first.wait_for()
+    _shot(page, "desk-2-recommended")
+    page.keyboard.press("1")
+    expect(row).to_have_attribute("data-state", "active", timeout=10_000)
+    _shot(page, "desk-3-dispatched")
+    expect(page.get_by_test_id("assignment").first).to_have_attribute(
+        "data-state", "on_scene", timeout=240_000
+    )
+    _shot(page, "desk-4-on-scene")
+    page.get_by_test_id("act-clear").first.click()
+    expect(row).to_have_attribute("data-state", "handled", timeout=10_000)
+    page.get_by_test_id("act-close").click()
+    page.get_by_test_id("close-outcome").fill("到场检查，嫌疑人已控制")
+    page.get_by_test_id("close-submit").click()
+    expect(row).to_have_count(0, timeout=10_000)
+    _shot(page, "desk-5-closed")
+
+
+def _shot(page: Page, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
