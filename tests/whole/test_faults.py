@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -23,10 +24,8 @@ def keep_down(demo: RunningDemo, part: str, seconds: float) -> None:
     """Kills a part again and again: its supervisor is quicker than a person could notice."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        try:
+        with contextlib.suppress(ProcessLookupError, ValueError):
             demo.kill(part)
-        except (ProcessLookupError, ValueError):
-            pass
         time.sleep(0.1)
 
 
@@ -47,15 +46,16 @@ def part_states(api: Api, name: str, after: int) -> list[bool]:
     return told
 
 
+def saw_it_go_and_return(api: Api, name: str, after: int) -> None:
+    """Waits until the desk was told that one of our own parts was down, and that it is up again."""
+    until(lambda: part_states(api, name, after)[-2:] == [False, True], 60, f"{name} shown down, then up")
+
+
 def test_the_broker_is_killed_and_back(demo: RunningDemo) -> None:
     api = demo.api()
     after = api.snapshot()["seq"]
     keep_down(demo, "broker", 8)
-    until(
-        lambda: part_states(api, "broker", after)[-2:] == [False, True],
-        40,
-        "the desk saw the broker go and return",
-    )
+    saw_it_go_and_return(api, "broker", after)
     heard = api.snapshot()["seq"]
     until(
         lambda: any(body["source"].startswith("panel:") for body in changes(api, "observation", heard)),
@@ -77,11 +77,7 @@ def test_the_adapters_are_killed_and_back(demo: RunningDemo) -> None:
     api = demo.api()
     after = api.snapshot()["seq"]
     keep_down(demo, "adapters", 5)
-    until(
-        lambda: part_states(api, "adapters", after)[-2:] == [False, True],
-        60,
-        "the desk saw the adapters go and return",
-    )
+    saw_it_go_and_return(api, "adapters", after)
 
 
 def test_the_rtsp_server_is_killed_and_back(demo: RunningDemo) -> None:
