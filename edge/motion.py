@@ -1,0 +1,283 @@
+"""Motion in one camera's picture: grids in, moving regions out. No clock, no I/O.
+
+A running background is compared with each grid after taking out the change of light that all cells share.
+A cell differs when it is further from its background than its own noise allows. A blob of such cells moves
+when part of it also changed since the grid before, and counts when it did so twice on end. What differs but
+no longer moves (a parked car, the place a parked car left) becomes background.
+
+Made for about five grids a second (`INTERVAL_S`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.luma import GRID_H, GRID_W, Luma
+
+INTERVAL_S = 0.2
+"""The pace the detector's memory is made for."""
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, width, height in grid cells."""
+
+_Plane: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What decides; grey levels unless said otherwise. The defaults hold for every camera."""
+
+    floor: float = 7.0
+    """Least difference from the background that can matter: codec steps and rounding stay below."""
+    noise_factor: float = 4.5
+    """Times a cell's own usual difference (its 80th percentile)."""
+    noise_most: float = 10.0
+    """A busy road's cells must not grow blind."""
+    least_cells: int = 10
+    """Smallest blob, of 14,400."""
+    least_moving: float = 0.04
+    """Share of a blob's cells that must have changed since the grid before."""
+    learn: float = 0.06
+    """Background's step towards the picture per grid."""
+    still_grids: int = 12
+    """A blob that stopped is background after so many grids (about 2.4 s)."""
+    cut_share: float = 0.5
+    """More of the picture changing at once than this is another scene or another light, not an object."""
+    least_texture: float = 4.0
+    """Mean step between neighbouring cells from which a background has edges to compare."""
+    light_likeness: float = 0.8
+    """Correlation of edges above which a difference is light on the same surface, not an object."""
+    warm_grids: int = 5
+    """Grids from which the first background is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one grid showed."""
+
+    boxes: tuple[Box, ...] = ()
+    """Blobs that move, confirmed by the grid before."""
+    share: float = 0.0
+    """Of the picture, covered by those blobs' cells."""
+    relearning: bool = False
+    """The background is being made anew: nothing can be said."""
+
+    @property
+    def moving(self) -> bool:
+        return bool(self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    box: Box
+    cells: int
+    moving: bool
+    run: int = 0
+    """Grids on end in which it moved."""
+
+
+_NOTHING = Seen()
+_RELEARNING = Seen(relearning=True)
+_KERNEL = np.ones((3, 3), np.uint8)
+_SPECK = np.ones((2, 2), np.uint8)
+_PAIR = np.ones((1, 2), np.uint8)
+_SAMPLE = (slice(2, None, 6), slice(3, None, 8))
+_MOST_BLOBS = 24
+
+
+class MotionDetector:
+    """State of one camera. `look` takes its grids in order."""
+
+    def __init__(self, tuning: Tuning | None = None) -> None:
+        self._t = tuning or Tuning()
+        shape = (GRID_H, GRID_W)
+        self._background: _Plane = np.zeros(shape, np.float32)
+        self._noise: _Plane = np.zeros(shape, np.float32)
+        self._now: _Plane = np.zeros(shape, np.float32)
+        self._before: _Plane = np.zeros(shape, np.float32)
+        self._difference: _Plane = np.zeros(shape, np.float32)
+        self._limit: _Plane = np.zeros(shape, np.float32)
+        self._work: _Plane = np.zeros(shape, np.float32)
+        self._differs = np.zeros(shape, np.uint8)
+        self._changed = np.zeros(shape, np.uint8)
+        self._free = np.zeros(shape, np.uint8)
+        self._still = np.zeros(shape, np.uint8)
+        self.relearn()
+
+    @property
+    def _restless(self) -> bool:
+        return self._unrest > 0.4
+
+    def relearn(self) -> None:
+        """Forgets the background: the next grids make a new one."""
+        self._age = 0
+        self._gain = 1.0
+        self._unrest = 0.0
+        self._specks = 0
+        self._share = 0.0
+        self._blobs: list[_Blob] = []
+        self._noise.fill(2.0)
+        self._still.fill(0)
+
+    def look(self, grid: Luma) -> Seen:
+        """What moves in `grid`, (GRID_H, GRID_W), against the grids before."""
+        self._before, self._now = self._now, self._before
+        np.copyto(self._now, grid)
+        self._age += 1
+        if self._age <= self._t.warm_grids:
+            return self._warm()
+        self._compare()
+        return self._decide()
+
+    def _warm(self) -> Seen:
+        if self._age == 1:
+            np.copyto(self._background, self._now)
+        else:
+            cv2.accumulateWeighted(self._now, self._background, 1.0 / self._age)
+        return _RELEARNING
+
+    def _compare(self) -> None:
+        """Marks the cells that differ from the background, and those that changed since the grid before."""
+        before = self._gain
+        self._gain = self._light()
+        cv2.addWeighted(self._now, 1.0, self._background, -self._gain, 0.0, dst=self._difference)
+        np.abs(self._difference, out=self._difference)
+        rise = 1.0 + 0.2 * min(self._unrest, 3.0)
+        np.multiply(self._noise, self._t.noise_factor * rise, out=self._limit)
+        np.add(self._limit, self._t.floor * rise, out=self._limit)
+        cv2.compare(self._difference, self._limit, cv2.CMP_GT, dst=self._differs)
+        cv2.addWeighted(self._now, 1.0, self._before, -self._gain / before, 0.0, dst=self._work)
+        np.abs(self._work, out=self._work)
+        cv2.compare(self._work, self._limit, cv2.CMP_GT, dst=self._changed)
+
+    def _light(self) -> float:
+        """The factor by which the whole picture is brighter than the background: median over a sparse grid."""
+        ratios = (self._now[_SAMPLE] + 1.0) / (self._background[_SAMPLE] + 1.0)
+        ordered = np.sort(ratios, axis=None)
+        return float(min(max(ordered[ordered.size // 2], 0.3), 3.0))
+
+    def _decide(self) -> Seen:
+        cells = cv2.countNonZero(self._differs)
+        share = cells / self._differs.size
+        sudden = share > self._t.cut_share and self._share < self._t.cut_share / 3
+        self._share = share
+        if sudden:
+            self.relearn()
+            self._age = 1
+            return self._warm()
+        blobs = self._find_blobs() if cells >= self._t.least_cells else []
+        seen = self._judge(blobs)
+        self._learn(blobs)
+        return seen
+
+    def _find_blobs(self) -> list[_Blob]:
+        solid = self._differs
+        if self._restless:
+            solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, _SPECK)
+            self._specks = cv2.countNonZero(self._differs) - cv2.countNonZero(solid)
+        joined = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, _KERNEL)
+        outlines, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        boxes = [cv2.boundingRect(outline) for outline in outlines]
+        boxes = [box for box in boxes if box[2] * box[3] >= self._t.least_cells]
+        boxes.sort(key=lambda box: box[2] * box[3], reverse=True)
+        found = []
+        for box in boxes[:_MOST_BLOBS]:
+            blob = self._measure((box[0], box[1], box[2], box[3]))
+            if blob.cells >= self._t.least_cells:
+                found.append(blob)
+        return found
+
+    def _measure(self, box: Box) -> _Blob:
+        where = _within(box)
+        differs = self._differs[where]
+        cells = cv2.countNonZero(differs)
+        changed = cv2.countNonZero(cv2.bitwise_and(differs, self._changed[where]))
+        return _Blob(box, cells, moving=changed >= max(3.0, self._t.least_moving * cells))
+
+    def _judge(self, blobs: list[_Blob]) -> Seen:
+        """Confirms blobs that moved in the grid before too; raises the limit while they fail to."""
+        earlier = [blob for blob in self._blobs if blob.moving]
+        moving = [replace(b, run=1 + _longest(earlier, b)) for b in blobs if b.moving]
+        need = 3 if self._restless else 2
+        failed = sum(1 for e in earlier if e.run < need and not any(_same(e, b) for b in moving))
+        self._unrest += 0.05 * (min(failed + self._specks / 40.0, 8.0) - self._unrest)
+        self._specks = 0
+        self._blobs = moving
+        sure = [blob for blob in moving if blob.run >= need and not self._only_light(blob.box)]
+        if not sure:
+            return _NOTHING
+        return Seen(tuple(b.box for b in sure), sum(b.cells for b in sure) / self._differs.size)
+
+    def _only_light(self, box: Box) -> bool:
+        """Whether the differing cells still show the background's own edges, only brighter or darker."""
+        where = _within(box)
+        inside = cv2.erode(self._differs[where], _PAIR)[:, 1:] > 0
+        if np.count_nonzero(inside) < self._t.least_cells:
+            return False
+        now = np.diff(self._now[where], axis=1)[inside]
+        background = np.diff(self._background[where], axis=1)[inside]
+        texture = float(background @ background)
+        if texture < inside.sum() * self._t.least_texture**2:
+            return False
+        likeness = float(now @ background) / (texture * max(float(now @ now), 1e-3)) ** 0.5
+        return likeness > self._t.light_likeness
+
+    def _learn(self, blobs: list[_Blob]) -> None:
+        self._settle(blobs)
+        self._free.fill(255)
+        for blob in blobs:
+            self._free[_within(blob.box, margin=2)] = 0
+        np.multiply(self._now, 1.0 / self._gain, out=self._work)
+        cv2.accumulateWeighted(self._work, self._background, self._t.learn, mask=self._free)
+        if abs(self._gain - 1.0) > 0.004:
+            # The light that all cells share becomes the background's own, slowly.
+            np.multiply(self._background, 1.0 + 0.03 * (self._gain - 1.0), out=self._background)
+        self._learn_noise()
+
+    def _learn_noise(self) -> None:
+        """Follows each cell's 80th percentile of difference: up by 4 parts where exceeded, else down by 1."""
+        step = 0.02 if self._age < 40 else 0.005
+        cv2.compare(self._difference, self._noise, cv2.CMP_GT, dst=self._changed)
+        np.multiply(self._changed, np.float32(5.0 * step / 255.0), out=self._work)
+        np.add(self._work, np.float32(1.0 - step), out=self._work)
+        np.multiply(self._noise, self._work, out=self._noise)
+        np.clip(self._noise, 0.5, self._t.noise_most, out=self._noise)
+
+    def _settle(self, blobs: list[_Blob]) -> None:
+        """What stopped becomes background once it has stood long enough."""
+        standing = [blob for blob in blobs if not blob.moving]
+        if not standing:
+            self._still.fill(0)
+            return
+        counted = np.zeros_like(self._still)
+        for blob in standing:
+            where = _within(blob.box)
+            counted[where] = self._still[where] + 1
+            if int(counted[where].max()) >= self._t.still_grids:
+                self._background[where] = self._now[where] / self._gain
+                counted[where] = 0
+        self._still = counted
+
+
+def _within(box: Box, margin: int = 0) -> tuple[slice, slice]:
+    x, y, w, h = box
+    return slice(max(y - margin, 0), y + h + margin), slice(max(x - margin, 0), x + w + margin)
+
+
+def _longest(earlier: list[_Blob], blob: _Blob) -> int:
+    return max((e.run for e in earlier if _same(e, blob)), default=0)
+
+
+def _same(earlier: _Blob, later: _Blob) -> bool:
+    """Whether two blobs of consecutive grids can be one thing: close by its own size, and of like size."""
+    ax, ay, aw, ah = earlier.box
+    bx, by, bw, bh = later.box
+    reach_x, reach_y = max(3, (aw + bw) // 4), max(3, (ah + bh) // 4)
+    apart_x = max(ax - (bx + bw), bx - (ax + aw))
+    apart_y = max(ay - (by + bh), by - (ay + ah))
+    return apart_x <= reach_x and apart_y <= reach_y
