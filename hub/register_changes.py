@@ -13,7 +13,7 @@ from sqlalchemy import Table, and_, select
 
 from hub import enrolment
 from hub.domain.entry import Draft, EntryKind
-from hub.domain.register import ROOT, Rung
+from hub.domain.register import Rung
 from hub.enrolment import (
     Acceptance,
     AlreadyRegistered,
@@ -228,9 +228,7 @@ def note(
 
 def root_in(tx: Transaction) -> str:
     """The root place as this job sees it."""
-    table = tables.places
-    tops = tx.connection.execute(select(table.c.id).where(table.c.parent == "")).scalars().all()
-    return str(tops[0]) if len(tops) == 1 else ROOT
+    return stored.root(tx.connection)
 
 
 def fresh(tx: Transaction, actor: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from hub.domain.register import (
+    ROOT,
     Camera,
     Checkpoint,
     Evidence,
@@ -95,6 +96,13 @@ def counted(connection: Connection) -> Counted:
         installations=_records(connection, tables.installations, Installation),
         evidence=tuple(Evidence(**{name: row[name] for name in names}) for row in evidence.mappings()),
     )
+
+
+def root(connection: Connection) -> str:
+    """The one place without a parent; `ROOT` where there is none, or more than one."""
+    top = select(tables.places.c.id).where(tables.places.c.parent == "")
+    found = connection.execute(top).scalars().all()
+    return str(found[0]) if len(found) == 1 else ROOT
 
 
 def row(connection: Connection, table: Table, identity: str) -> dict[str, Any] | None:
@@ -232,15 +240,16 @@ def _placed(
     sites: dict[str, Site],
     **more: dict[str, Any],
 ) -> dict[str, R]:
-    """Records whose place is their site's; `more`: further fields by id."""
+    """Records whose place is their site's, the root without one; `more`: further fields by id."""
     names = _columns_of(kind, table)
     found = connection.execute(select(*(table.c[name] for name in names)).order_by(table.c.id))
+    top = root(connection)
     records: dict[str, R] = {}
     for values in found:
         known = dict(zip(names, values, strict=True))
         site = sites.get(known["site"])
         extra = {name: by_id.get(known["id"], ()) for name, by_id in more.items()}
-        records[known["id"]] = kind(**known, **extra, place=site.place if site else "")
+        records[known["id"]] = kind(**known, **extra, place=site.place if site else top)
     return records
 
 
