@@ -43,10 +43,11 @@ TABLES: dict[str, Table] = {
 """What can be removed, by the word the log uses for it."""
 
 _ACCEPTED_BY = {
-    "camera": "video_seen",
-    "panel": "alarm_tested",
-    "tracker": "position_seen",
+    "camera": ("video_seen",),
+    "panel": ("alarm_tested",),
+    "tracker": ("position_seen", "alarm_tested"),
 }
+"""Device → what must have been seen at 110; one of them is enough."""
 MAX_REASON = 500
 
 
@@ -180,8 +181,8 @@ def accept(tx: Transaction, source: str, acceptance: Acceptance, actor: str) -> 
     tested = _ACCEPTED_BY.get(what)
     if tested is None:
         raise RegisterError("source", "is camera:…, panel:… or tracker:…")
-    if not getattr(acceptance, tested):
-        raise RegisterError(tested, f"must be true: without it a {what} isn't accepted")
+    if not any(getattr(acceptance, one) for one in tested):
+        raise RegisterError(tested[0], f"must be true: without it a {what} isn't accepted")
     if len(acceptance.note) > MAX_REASON:
         raise RegisterError("note", f"has {len(acceptance.note)} characters, at most {MAX_REASON}")
     row = _required(tx, TABLES[what], "source", identity)

@@ -193,6 +193,10 @@ class Registers:
             place = known.parent
         return False
 
+    def contains(self, outer: str, inner: str) -> bool:
+        """`within` the other way round, as the decision point asks it."""
+        return self.within(inner, outer)
+
     def locate(self, source: str, point: str = "") -> Located:
         """Where a source or its point is. The unregistered stand at the root place under their own name."""
         held = self._held
