@@ -26,7 +26,7 @@ LEAST_VISIBLE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """One thing that crosses the picture, from `start_s`, at `speed` pixels a second (negative: leftwards)."""
+    """One thing that crosses the picture, from `start_s`, at `speed` pixels a second (below 0: leftwards)."""
 
     start_s: float
     speed: float
@@ -211,21 +211,24 @@ def _steps(picture: Picture, at_s: float, _rng: np.random.Generator) -> Picture:
     factor = (1.0, 0.72, 1.15, 0.85)[turn % 4]
     if turn % 3 == 2:
         picture[:, WIDTH // 2 :] *= 1.2
-    return picture * np.float32(factor)
+    picture *= np.float32(factor)
+    return picture
 
 
 def _drift(picture: Picture, at_s: float, _rng: np.random.Generator) -> Picture:
     """Clouds: slow, and different from left to right."""
     across = np.linspace(0, 1.2, WIDTH, dtype=np.float32)
     factor = 1.0 + 0.22 * np.sin(2 * np.pi * (at_s / 37.0) + across)
-    return (picture * factor[None, :]).astype(np.float32)
+    picture *= factor[None, :].astype(np.float32)
+    return picture
 
 
 def _flicker(picture: Picture, at_s: float, _rng: np.random.Generator) -> Picture:
     """Mains light against the shutter: brightness beats, in bands over the rows."""
     rows = np.linspace(0, 4 * np.pi, HEIGHT, dtype=np.float32)
     factor = 1.0 + 0.05 * np.sin(2 * np.pi * 1.7 * at_s) + 0.03 * np.sin(rows + 2 * np.pi * 2.3 * at_s)
-    return (picture * factor[:, None]).astype(np.float32)
+    picture *= factor[:, None].astype(np.float32)
+    return picture
 
 
 def _shake(picture: Picture, at_s: float, rng: np.random.Generator) -> Picture:
@@ -245,7 +248,12 @@ def _rain(picture: Picture, _at_s: float, rng: np.random.Generator) -> Picture:
         near = rng.random() < 0.08
         length = int(rng.integers(30, 60)) if near else int(rng.integers(8, 24))
         cv2.line(
-            streaks, (x, y), (x - length // 6, y + length), 70.0 if near else 45.0, 3 if near else 1, cv2.LINE_AA
+            streaks,
+            (x, y),
+            (x - length // 6, y + length),
+            70.0 if near else 45.0,
+            3 if near else 1,
+            cv2.LINE_AA,
         )
     return picture + streaks
 
@@ -257,14 +265,15 @@ def _sweep(picture: Picture, at_s: float, _rng: np.random.Generator) -> Picture:
         pool = np.zeros_like(picture)
         cv2.ellipse(pool, (int(phase * 800 - 80), 110), (120, 60), 0, 0, 360, 1.0, -1)
         pool = cv2.GaussianBlur(pool, (0, 0), 30).astype(np.float32)
-        picture = picture * (1.0 + 0.9 * pool)
+        picture *= 1.0 + 0.9 * pool
     return picture
 
 
 def _leaves(picture: Picture, at_s: float, rng: np.random.Generator) -> Picture:
     """A tree at the left edge whose leaves never hang still."""
     crown = np.random.default_rng(5).normal(0, 38, (30, 24)).astype(np.float32) + 80
-    shift = np.float32([[1, 0, 3 * np.sin(at_s * 2.1) + rng.normal(0, 0.8)], [0, 1, rng.normal(0, 0.8)]])
+    sway, dip = 3 * np.sin(at_s * 2.1) + rng.normal(0, 0.8), rng.normal(0, 0.8)
+    shift = np.array([[1, 0, sway], [0, 1, dip]], np.float32)
     tree = cv2.warpAffine(cv2.resize(crown, (120, 150)), shift, (120, 150), borderMode=cv2.BORDER_REFLECT)
     picture[10:160, 0:120] = tree
     return picture

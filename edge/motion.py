@@ -156,7 +156,7 @@ class MotionDetector:
         cv2.compare(self._work, self._limit, cv2.CMP_GT, dst=self._changed)
 
     def _light(self) -> float:
-        """The factor by which the whole picture is brighter than the background: median over a sparse grid."""
+        """How much brighter the whole picture is than the background: median ratio over a sparse grid."""
         ratios = (self._now[_SAMPLE] + 1.0) / (self._background[_SAMPLE] + 1.0)
         ordered = np.sort(ratios, axis=None)
         return float(min(max(ordered[ordered.size // 2], 0.3), 3.0))
@@ -176,11 +176,7 @@ class MotionDetector:
         return seen
 
     def _find_blobs(self) -> list[_Blob]:
-        solid = self._differs
-        if self._restless:
-            solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, _SPECK)
-            self._specks = cv2.countNonZero(self._differs) - cv2.countNonZero(solid)
-        joined = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, _KERNEL)
+        joined = cv2.morphologyEx(self._solid(), cv2.MORPH_CLOSE, _KERNEL)
         outlines, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         boxes = [cv2.boundingRect(outline) for outline in outlines]
         boxes = [box for box in boxes if box[2] * box[3] >= self._t.least_cells]
@@ -191,6 +187,14 @@ class MotionDetector:
             if blob.cells >= self._t.least_cells:
                 found.append(blob)
         return found
+
+    def _solid(self) -> Luma:
+        """The cells that differ; in rain without what is thinner than two cells."""
+        if not self._restless:
+            return self._differs
+        solid = cv2.morphologyEx(self._differs, cv2.MORPH_OPEN, _SPECK)
+        self._specks = cv2.countNonZero(self._differs) - cv2.countNonZero(solid)
+        return np.asarray(solid, np.uint8)
 
     def _measure(self, box: Box) -> _Blob:
         where = _within(box)
@@ -225,7 +229,7 @@ class MotionDetector:
         if texture < inside.sum() * self._t.least_texture**2:
             return False
         likeness = float(now @ background) / (texture * max(float(now @ now), 1e-3)) ** 0.5
-        return likeness > self._t.light_likeness
+        return bool(likeness > self._t.light_likeness)
 
     def _learn(self, blobs: list[_Blob]) -> None:
         self._settle(blobs)
