@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.watch import UnreadableFilm, watch_file
+from edge.watch import UnreadableFile, watch_file
 
 
 def watch_files(files: Sequence[Path]) -> bool:
@@ -17,7 +17,7 @@ def watch_files(files: Sequence[Path]) -> bool:
     for file in files:
         try:
             print(msgspec.json.encode(watch_file(file)).decode(), flush=True)
-        except (UnreadableFilm, OSError) as error:
+        except (UnreadableFile, OSError) as error:
             print(f"{file}: {error}", file=sys.stderr)
             well = False
     return well
