@@ -7,6 +7,7 @@ consumer is away waits for it at the broker.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import uuid
@@ -148,18 +149,24 @@ class MqttBus:
     def stop(self) -> None:
         """Disconnects; a persistent session stays at the broker."""
         if self._announce and self._connected:
-            info = self._client.publish(topics.STATUS.format(sender=self._client_id), b"down", 1, retain=True)
-            info.wait_for_publish(2)
+            told = self.publish(topics.STATUS.format(sender=self._client_id), b"down", retain=True)
+            with contextlib.suppress(TimeoutError):
+                told.result(2)
         self._client.disconnect()
         self._client.loop_stop()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> Future[None]:
         """Sends at QoS 1; resolves at the broker's acknowledgement. Survives reconnects, not this process."""
-        done: Future[None] = Future()
+        # paho calls _on_publish holding a lock that its publish takes: never call it holding ours.
+        return self._meet(self._client.publish(topic, payload, qos=1, retain=retain).mid)
+
+    def _meet(self, mid: int) -> Future[None]:
+        """The publisher and the acknowledgement of a packet meet here; either may come first."""
         with self._lock:
-            info = self._client.publish(topic, payload, qos=1, retain=retain)
-            self._publishing[info.mid] = done
-        return done
+            done = self._publishing.pop(mid, None)
+            if done is None:
+                done = self._publishing[mid] = Future()
+            return done
 
     def consume(self, pattern: str, handler: Handler) -> None:
         """Delivers messages on `pattern` to `handler`, at QoS 1, now and after every reconnect."""
@@ -185,7 +192,7 @@ class MqttBus:
         answer: Future[bytes] = Future()
         self._waiting[identity] = answer
         ask = _Ask(identity, reply_to, payload)
-        self._client.publish(topics.ASK.format(wing=wing, verb=verb), msgspec.json.encode(ask), qos=1)
+        self.publish(topics.ASK.format(wing=wing, verb=verb), msgspec.json.encode(ask))
         timer = threading.Timer(timeout_s, self._expire, (identity, f"{wing}/{verb}", timeout_s))
         timer.daemon = True
         timer.start()
@@ -218,7 +225,7 @@ class MqttBus:
             self._publish_reply(ask, done.result())
 
     def _publish_reply(self, ask: _Ask, body: bytes) -> None:
-        self._client.publish(ask.reply_to, msgspec.json.encode(_Reply(ask.id, body)), qos=1)
+        self.publish(ask.reply_to, msgspec.json.encode(_Reply(ask.id, body)))
 
     def _expire(self, identity: str, what: str, timeout_s: float) -> None:
         answer = self._waiting.pop(identity, None)
@@ -241,7 +248,7 @@ class MqttBus:
         for pattern in list(self._handlers):
             client.subscribe(pattern, qos=1)
         if self._announce:
-            client.publish(topics.STATUS.format(sender=self._client_id), b"up", qos=1, retain=True)
+            self.publish(topics.STATUS.format(sender=self._client_id), b"up", retain=True)
         self._tell(up=True, reason="")
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
@@ -254,10 +261,7 @@ class MqttBus:
             listener(up, reason)
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, _reason: Any, _props: Any) -> None:
-        with self._lock:
-            done = self._publishing.pop(mid, None)
-        if done is not None:
-            done.set_result(None)
+        self._meet(mid).set_result(None)
 
     def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         # paho's own `topic` raises on bytes that aren't UTF-8; a foreign device must not stop the receiver.
