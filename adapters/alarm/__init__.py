@@ -1,0 +1,1 @@
+"""Alarm panels: conventions over MQTT, decoded without I/O, and one driver."""

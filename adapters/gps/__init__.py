@@ -1,0 +1,1 @@
+"""Trackers in patrol cars: protocols decoded without I/O, and one driver."""
