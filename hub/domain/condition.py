@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmCondition:
-    """A point's condition: active or not × acknowledged or not. Cleared, it stays listed until acknowledged."""
+    """Active or not × acknowledged or not. Cleared, it stays listed until acknowledged."""
 
     id: str
     """`{source}/{point}/{condition}`"""

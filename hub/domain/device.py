@@ -44,6 +44,8 @@ class CameraView:
     onvif: bool
     events: Health
     """Health of the ONVIF event subscription; unknown where the camera has none."""
+    link_up: bool | None = None
+    """Whether its stream delivers, whatever the picture shows; None: never heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ class PanelView:
     """A `wire.observations.ArmState`."""
     heard_at: datetime | None
     zones: tuple[ZoneView, ...]
+    link_up: bool | None = None
+    """Whether it is connected, whatever it reports; None: never heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

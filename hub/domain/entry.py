@@ -26,9 +26,11 @@ class EntryKind(StrEnum):
     HUB = "hub"
     """Body: `hub.domain.device.HubStatus` after the change."""
     REGISTER = "register"
-    """Body: `{"what": table, "id": …, "action": "added"|"changed"|"removed"|"accepted", …}`. Never a secret."""
+    """Body: `{"what": table, "id": …, "action": "added"|"changed"|"removed"|"accepted", …}`.
+    Never a secret."""
     ORDER = "order"
-    """A command to the field. Body: `{"command", "wing", "verb", "to", "text", "state": "sent"|"done"|"failed"}`."""
+    """A command to the field. Body: `{"command", "wing", "verb", "to", "text", "reason",
+    "state": "sent"|"done"|"failed"}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

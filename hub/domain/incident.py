@@ -49,6 +49,9 @@ class Assignment:
     """How arrival became known: `gps` (geofence with dwell) or the person who said so."""
     distance_m: float | None = None
     """From unit to incident when dispatched, straight line."""
+    from_lat: float | None = None
+    from_lon: float | None = None
+    """Where the unit was when dispatched: what "rolling" is measured from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,9 @@ class Incident:
     """Cameras that see it or are near, best first."""
     claimed_by: str = ""
     assignments: tuple[Assignment, ...] = ()
+    acted_version: int = 1
+    """The version a person last changed. An action based on this version or a later one is not out
+    of date: a zone that chatters or a car that arrives takes no decision out of an operator's hand."""
     close_code: str = ""
     """`real`, or why it was false: `false_alarm`, `test`, `fault`, `weather`, `animal`, `misoperation`."""
     outcome: str = ""

@@ -42,7 +42,7 @@ class StoreUnavailable(RuntimeError):
 
 
 def canonical(entry: Entry, body: bytes) -> bytes:
-    """`entry` without its hash as JSON with sorted keys, as the chain hashes it. `body`: its body, encoded."""
+    """`entry` without its hash as JSON with sorted keys, as the chain hashes it."""
     return msgspec.json.encode(
         {
             "seq": entry.seq,
@@ -89,6 +89,7 @@ class Transaction:
         self._entries: list[Entry] = []
         self._undo: list[Callable[[], None]] = []
         self._after: list[Callable[[int], None]] = []
+        self._ending: list[Callable[[Transaction], None]] = []
 
     @property
     def head(self) -> int:
@@ -122,6 +123,15 @@ class Transaction:
         """Runs `then(head)` in the writer thread after the commit, before the commit listeners."""
         self._after.append(then)
 
+    def at_end(self, last: Callable[[Transaction], None]) -> None:
+        """Runs `last(tx)` when the job is done, still inside its transaction: writes what it gathered."""
+        self._ending.append(last)
+
+    def end(self) -> None:
+        """Runs what `at_end` was given."""
+        while self._ending:
+            self._ending.pop(0)(self)
+
     def flush(self) -> None:
         """Writes appended entries, so that SQL of this job sees them."""
         if not self._pending:
@@ -135,7 +145,7 @@ class Transaction:
         """What is done inside is undone, and only that, if it raises; the error goes on to the caller."""
         self.flush()
         before = replace(self._chain)
-        marks = len(self._entries), len(self._undo), len(self._after)
+        marks = len(self._entries), len(self._undo), len(self._after), len(self._ending)
         nested = self.connection.begin_nested()
         try:
             yield
@@ -148,10 +158,10 @@ class Transaction:
             nested.rollback()
             raise
 
-    def _unwind(self, entries: int, undo: int, after: int) -> None:
+    def _unwind(self, entries: int, undo: int, after: int, ending: int) -> None:
         for step in reversed(self._undo[undo:]):
             step()
-        del self._entries[entries:], self._undo[undo:], self._after[after:]
+        del self._entries[entries:], self._undo[undo:], self._after[after:], self._ending[ending:]
 
 
 Job: TypeAlias = Callable[[Transaction], T]
@@ -284,6 +294,7 @@ class Store:
                 try:
                     with tx.savepoint():
                         result = submitted.job(tx)
+                        tx.end()
                     done.append((submitted, tx, result))
                 except Exception as error:  # noqa: BLE001 - the supervision loop of all jobs
                     self._raise_if_broken(error)
@@ -326,7 +337,7 @@ class Store:
     def _abandon(self, group: list[_Submitted[Any]], done: list[Transaction], error: Exception) -> None:
         log.error("store could not commit", reason=str(error), jobs=len(group))
         for tx in reversed(done):
-            tx._unwind(0, 0, 0)
+            tx._unwind(0, 0, 0, 0)
         with suppress(SQLAlchemyError):
             self._connection.rollback()
         with suppress(SQLAlchemyError):

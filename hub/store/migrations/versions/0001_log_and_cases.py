@@ -100,12 +100,24 @@ def upgrade() -> None:
     op.create_table(
         "quarantine",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False, comment="hub's clock, µs since 1970 UTC"),
+        sa.Column("first_at", sa.BigInteger(), nullable=False, comment="hub's clock, µs since 1970 UTC"),
+        sa.Column(
+            "at",
+            sa.BigInteger(),
+            nullable=False,
+            comment="when it last came, hub's clock, µs since 1970 UTC",
+        ),
+        sa.Column(
+            "times",
+            sa.Integer(),
+            nullable=False,
+            comment="the same bytes from the same peer make one row",
+        ),
         sa.Column(
             "identity",
             sa.String(length=64),
             nullable=False,
-            comment="SHA-256 of what came: a second delivery is none",
+            comment="SHA-256 of protocol, peer and bytes",
         ),
         sa.Column("protocol", sa.String(length=40), nullable=False),
         sa.Column("peer", sa.String(length=300), nullable=False),

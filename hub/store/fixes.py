@@ -1,0 +1,143 @@
+"""Positions and heartbeats: stored once under their identities, latest and tracks read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from hub.store.tables.fixes import heartbeats, positions
+from wire.observations import Heartbeat, Lateness, Observation, Position
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """A stored position."""
+
+    id: str
+    source: str
+    head: int
+    """The log's last number when it was stored: places the fix among the entries."""
+    stored_at: datetime
+    heard_at: datetime
+    device_at: datetime | None
+    lateness: Lateness
+    position: Position
+
+
+def known(connection: sa.Connection, identities: Sequence[str]) -> set[str]:
+    """Which of these positions or heartbeats are stored already."""
+    found: set[str] = set()
+    for start in range(0, len(identities), _CHUNK):
+        chunk = list(identities[start : start + _CHUNK])
+        for table in (positions, heartbeats):
+            found.update(connection.execute(sa.select(table.c.id).where(table.c.id.in_(chunk))).scalars())
+    return found
+
+
+def add(connection: sa.Connection, observations: Sequence[Observation], now: datetime, head: int) -> None:
+    """Stores positions and heartbeats that aren't known yet."""
+    fixes = [
+        _position_row(one, one.body, now, head) for one in observations if isinstance(one.body, Position)
+    ]
+    beats = [_heartbeat_row(one, now) for one in observations if isinstance(one.body, Heartbeat)]
+    if fixes:
+        connection.execute(positions.insert(), fixes)
+    if beats:
+        connection.execute(heartbeats.insert(), beats)
+
+
+def latest(connection: sa.Connection) -> list[Fix]:
+    """For each tracker its latest true fix that was news."""
+    live = (positions.c.valid) & (positions.c.lateness == Lateness.LIVE.value)
+    newest = (
+        sa.select(positions.c.source, sa.func.max(positions.c.stored_at).label("stored_at"))
+        .where(live)
+        .group_by(positions.c.source)
+        .subquery()
+    )
+    query = (
+        sa.select(positions)
+        .join(
+            newest,
+            (positions.c.source == newest.c.source) & (positions.c.stored_at == newest.c.stored_at),
+        )
+        .where(live)
+        .order_by(positions.c.device_at)
+    )
+    by_source = {row.source: _as_fix(row) for row in connection.execute(query)}
+    return list(by_source.values())
+
+
+def track(
+    connection: sa.Connection, source: str, since: datetime, until: datetime, *, limit: int = 5000
+) -> list[Fix]:
+    """A tracker's fixes stored from `since` until before `until`, in order, at most `limit`."""
+    query = (
+        sa.select(positions)
+        .where(positions.c.source == source)
+        .where((positions.c.stored_at >= since) & (positions.c.stored_at < until))
+        .order_by(positions.c.stored_at)
+        .limit(limit)
+    )
+    return [_as_fix(row) for row in connection.execute(query)]
+
+
+def _position_row(one: Observation, body: Position, now: datetime, head: int) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "source": one.source,
+        "head": head,
+        "stored_at": now,
+        "heard_at": one.heard_at,
+        "device_at": one.device_at,
+        "lateness": one.lateness.value,
+        "lat": body.lat,
+        "lon": body.lon,
+        "datum": body.datum,
+        "valid": body.valid,
+        "doubt": body.doubt,
+        "speed_kmh": body.speed_kmh,
+        "course_deg": body.course_deg,
+        "accuracy_m": body.accuracy_m,
+        "altitude_m": body.altitude_m,
+        "serial": body.serial,
+    }
+
+
+def _heartbeat_row(one: Observation, now: datetime) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "source": one.source,
+        "stored_at": now,
+        "heard_at": one.heard_at,
+        "lateness": one.lateness.value,
+    }
+
+
+def _as_fix(row: sa.Row[tuple[object, ...]]) -> Fix:
+    return Fix(
+        id=row.id,
+        source=row.source,
+        head=row.head,
+        stored_at=row.stored_at,
+        heard_at=row.heard_at,
+        device_at=row.device_at,
+        lateness=Lateness(row.lateness),
+        position=Position(
+            lat=row.lat,
+            lon=row.lon,
+            datum=row.datum,
+            valid=row.valid,
+            doubt=row.doubt,
+            speed_kmh=row.speed_kmh,
+            course_deg=row.course_deg,
+            accuracy_m=row.accuracy_m,
+            altitude_m=row.altitude_m,
+            serial=row.serial,
+        ),
+    )

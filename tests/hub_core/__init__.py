@@ -1,0 +1,1 @@
+"""Tests of the hub's core: store, log, rules, desk, intake, watch."""
