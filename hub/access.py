@@ -10,6 +10,10 @@ from typing import TypeAlias
 from hub.domain.entry import EntryKind
 
 
+EVERYWHERE = ""
+"""A person's place that means the whole tree; on a thing, an empty place means that only they see it."""
+
+
 class Role(StrEnum):
     """What a person is to the hub; one may hold several."""
 
@@ -120,7 +124,9 @@ def decide(
 
 
 def _covers(person: Person, place: str, contains: Contains | None) -> bool:
-    if not place or not person.place:
+    if person.place == EVERYWHERE:
+        return True
+    if not place:
         return False
     return place == person.place or (contains is not None and contains(person.place, place))
 

@@ -56,6 +56,10 @@ class AccountError(ValueError):
         self.reason = reason
 
 
+class NameInUse(AccountError):
+    """There is an account of this name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
     """A session. `token` is set only when it is opened; the store keeps its hash."""
@@ -105,7 +109,7 @@ ADDRESS_TRIES = 30
 
 
 class Accounts:
-    """Sign-in, sessions and people over one store. `place_name(id)` names a place for display."""
+    """Sign-in, sessions and people over one store."""
 
     def __init__(self, store: Store, clock: Clock = utc_now) -> None:
         self._store = store
@@ -224,53 +228,64 @@ class Accounts:
         return await self._store.read(rows.everyone)
 
 
-async def create_person(
-    store: Store,
-    *,
-    name: str,
-    password: str,
-    display_name: str = "",
-    roles: tuple[str, ...] | list[str] = (),
-    place: str = "",
-    by: str = "",
-    act: Act | None = None,
-) -> rows.PersonRow:
-    """Makes an account; `act` (default: made at the command line) goes into the audit log with it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPerson:
+    """An account to make."""
 
-    Raises `AccountError` naming the field, `hub.store.accounts.NameTaken`.
+    name: str
+    display_name: str
+    password: str = field(repr=False)
+    roles: tuple[str, ...]
+    place: str
+    """Root of the jurisdiction; empty: the whole tree."""
+
+
+async def create_person(store: Store, new: NewPerson, *, act: Act | None = None) -> rows.PersonRow:
+    """Makes an account; `act` (default: made on the hub's own machine) goes into the audit log with it.
+
+    Raises `AccountError` naming the field.
     """
-    _check(name, password, roles, place)
-    hashed = await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, password)
-    act = act or Act(action="person.add", object=f"person:{name}", person=by, place=place, address="local")
+    _check(new)
+    hashed = await _hash(new.password)
+    act = act or Act(action="person.add", object=f"person:{new.name}", place=new.place, address="local")
 
     def job(tx: Transaction) -> rows.PersonRow:
         row = rows.PersonRow(
-            name=name,
-            display_name=display_name or name,
-            roles=parse_roles(roles),
-            place=place,
+            name=new.name,
+            display_name=new.display_name or new.name,
+            roles=parse_roles(new.roles),
+            place=new.place,
             password_hash=hashed,
             disabled=False,
             created_at=tx.now,
-            created_by=by,
+            created_by=act.person,
             signed_in_at=None,
         )
         rows.add_person(tx, row)
         audit_rows.append(tx, act)
         return row
 
-    return await store.submit(job)
+    try:
+        return await store.submit(job)
+    except rows.NameTaken:
+        raise NameInUse("name", f"there is an account {new.name!r} already") from None
+
+
+async def _hash(password: str) -> str:
+    return await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, password)
 
 
 async def change_password(store: Store, *, name: str, password: str, by: str = "") -> None:
     """Sets a password and ends the person's sessions. Raises `AccountError`."""
     _check_password(name, password)
-    hashed = await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, password)
+    hashed = await _hash(password)
 
     def job(tx: Transaction) -> None:
         if not rows.set_password(tx, name, hashed):
             raise AccountError("name", f"there is no account {name!r}")
-        audit_rows.append(tx, Act(action="person.password", object=f"person:{name}", person=by, address="local"))
+        audit_rows.append(
+            tx, Act(action="person.password", object=f"person:{name}", person=by, address="local")
+        )
 
     await store.submit(job)
 
@@ -287,18 +302,16 @@ async def set_disabled(store: Store, *, name: str, disabled: bool, by: str = "")
     await store.submit(job)
 
 
-def _check(name: str, password: str, roles: tuple[str, ...] | list[str], place: str) -> None:
-    if not name or len(name) > 64 or any(c.isspace() or ord(c) < 32 for c in name):
+def _check(new: NewPerson) -> None:
+    if not new.name or len(new.name) > 64 or any(c.isspace() or ord(c) < 32 for c in new.name):
         raise AccountError("name", "is 1 to 64 characters without spaces")
-    if not roles:
+    if not new.roles:
         raise AccountError("roles", f"name at least one of {', '.join(Role)}")
     try:
-        parse_roles(roles)
+        parse_roles(new.roles)
     except ValueError as error:
         raise AccountError("roles", str(error)) from error
-    if not place:
-        raise AccountError("place", "is needed: it decides what the person may see")
-    _check_password(name, password)
+    _check_password(new.name, new.password)
 
 
 def _check_password(name: str, password: str) -> None:

@@ -111,7 +111,10 @@ def caller_of(request: Request) -> Caller:
 
 async def json_only(request: Request) -> None:
     """Changing calls with a body speak JSON: what a form on another site can't send."""
-    if request.method in CHANGING and request.headers.get("content-type", "").split(";")[0] != "application/json":
+    if (
+        request.method in CHANGING
+        and request.headers.get("content-type", "").split(";")[0] != "application/json"
+    ):
         raise ApiProblem(
             "wrong_media_type",
             "请以 application/json 发送。",

@@ -104,13 +104,20 @@ class Beat:
     server_now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(BaseModel):
     """Entries `from` to `to` cannot be had; take a new snapshot."""
 
-    from_: int
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True, populate_by_name=True)
+    from_: Annotated[int, Field(alias="from")]
     to: int
     reason: Literal["other_log", "ahead", "pruned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """This console can't keep up: the feed ends here, connect again with `after`."""
+
+    after: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,9 +229,11 @@ class PersonView:
 class Quarantined:
     """A message that could not be decoded."""
 
-    seq: int
+    id: int
+    first_at: datetime
     at: datetime
-    sender: str
+    """When the same bytes last came from the same peer."""
+    times: int
     protocol: str
     peer: str
     reason: str
@@ -248,7 +257,7 @@ class StillFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Readiness:
     """Answer of `/healthz` and `/readyz`."""
 
     ok: bool

@@ -1,8 +1,8 @@
-"""People, their sessions, and the audit log."""
+"""People, their sessions, the audit log, and whose evidence pictures are."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text
 
 from hub.store.tables import metadata
 from hub.store.tables.columns import Instant, Number
@@ -51,4 +51,14 @@ audit = Table(
     Column("hash", String(64), nullable=False, comment="SHA-256 over the previous hash and this row, hex"),
     Index("ix_audit_person_seq", "person", "seq"),
     Index("ix_audit_object_seq", "object", "seq"),
+)
+
+stills = Table(
+    "stills",
+    metadata,
+    Column("hash", String(64), primary_key=True, comment="SHA-256 of the picture, hex"),
+    Column("place", String(100), primary_key=True, comment="jurisdiction of an entry that shows it"),
+    Column("seq", BigInteger, nullable=False, comment="that entry"),
+    Column("subject", String(300), nullable=False, comment="what that entry is about"),
+    Index("ix_stills_seq", "seq"),
 )

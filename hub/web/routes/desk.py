@@ -16,7 +16,11 @@ from hub.web.guard import CallerHere, guarded_router, json_only, needs
 
 router: APIRouter = guarded_router("desk")
 IncidentId = Annotated[str, Path(max_length=40)]
-ACT = {"openapi_extra": needs(Right.INCIDENTS_ACT), "response_model": Incident, "dependencies": [Depends(json_only)]}
+ACT = {
+    "openapi_extra": needs(Right.INCIDENTS_ACT),
+    "response_model": Incident,
+    "dependencies": [Depends(json_only)],
+}
 
 
 @router.get("/snapshot", response_model=models.Snapshot, openapi_extra=needs(Right.FEED))
@@ -90,7 +94,9 @@ async def clear(request: Request, caller: CallerHere, incident: IncidentId, aske
 
 
 @router.post("/incidents/{incident}/close", **ACT)
-async def close(request: Request, caller: CallerHere, incident: IncidentId, asked: models.Closing) -> Response:
+async def close(
+    request: Request, caller: CallerHere, incident: IncidentId, asked: models.Closing
+) -> Response:
     """Closes the incident with its outcome."""
     return await _act(request, caller, incident, Action("close", asked.version, asked.outcome))
 

@@ -28,7 +28,11 @@ _SDP = {"content": {"application/sdp": {"schema": {"type": "string"}}}}
     openapi_extra=VIEW | {"requestBody": {"required": True, **_SDP}},
 )
 async def whep(
-    request: Request, caller: CallerHere, camera: CameraId, reason: Reason = "", quality: Quality = Quality.SUB
+    request: Request,
+    caller: CallerHere,
+    camera: CameraId,
+    reason: Reason = "",
+    quality: Quality = Quality.SUB,
 ) -> Response:
     """Opens a live picture (WHEP): SDP offer in, SDP answer out, the camera's own H.264 passed through."""
     return await viewing.open_live(hub_of(request), caller, camera, reason, quality, request)
@@ -46,8 +50,12 @@ async def whep_end(
 @router.get(
     "/cameras/{camera}/still",
     response_model=models.StillFacts,
-    responses={200: {"description": "JPEG, or StillFacts where `application/json` is accepted.",
-                     "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={
+        200: {
+            "description": "JPEG, or StillFacts where `application/json` is accepted.",
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
     openapi_extra=VIEW,
 )
 async def still(

@@ -7,19 +7,19 @@ from hub import metrics
 from hub.access import Right
 from hub.web import models
 from hub.web.answers import answer
-from hub.web.context import hub_of
+from hub.web.context import hub_of, measure
 from hub.web.guard import guarded_router, needs
 
 router: APIRouter = guarded_router("operation")
 
 
-@router.get("/healthz", response_model=models.Health, openapi_extra=needs(Right.PUBLIC))
+@router.get("/healthz", response_model=models.Readiness, openapi_extra=needs(Right.PUBLIC))
 async def healthz() -> Response:
     """The process answers."""
-    return answer(models.Health(ok=True))
+    return answer(models.Readiness(ok=True))
 
 
-@router.get("/readyz", response_model=models.Health, openapi_extra=needs(Right.PUBLIC))
+@router.get("/readyz", response_model=models.Readiness, openapi_extra=needs(Right.PUBLIC))
 async def readyz(request: Request) -> Response:
     """Whether the hub can store; 503 where not. Names the part, not its address."""
     health = await hub_of(request).readiness()
@@ -29,5 +29,5 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", response_class=Response, openapi_extra=needs(Right.PUBLIC))
 async def exposition(request: Request) -> Response:
     """Figures in Prometheus' text format."""
-    hub_of(request).measure()
+    measure(hub_of(request))
     return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})

@@ -1,25 +1,42 @@
 """Signing in, who am I, signing out."""
 
+import math
+
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hub.access import Right, rights_of
-from hub.accounts import SignedIn
+from hub.accounts import SignedIn, SignInRefused, TooManyTries
 from hub.web import models
 from hub.web.answers import answer, nothing
 from hub.web.context import hub_of
 from hub.web.guard import COOKIE, address_of, caller_of, guarded_router, json_only, needs
+from hub.web.problems import ApiProblem
 
 router: APIRouter = guarded_router("session")
 
 
 @router.post(
-    "/session", response_model=models.Session, openapi_extra=needs(Right.PUBLIC), dependencies=[Depends(json_only)]
+    "/session",
+    response_model=models.Session,
+    openapi_extra=needs(Right.PUBLIC),
+    dependencies=[Depends(json_only)],
 )
 async def sign_in(request: Request, asked: models.SignIn) -> Response:
     """Signs in; the cookie `jifang` carries the session. 401, or 429 after too many failures."""
     hub = hub_of(request)
-    signed_in = await hub.accounts.sign_in(asked.name, asked.password, address=address_of(request))
+    try:
+        signed_in = await hub.accounts.sign_in(asked.name, asked.password, address=address_of(request))
+    except SignInRefused:
+        raise ApiProblem("wrong_password", en="Wrong name or password.", zh="用户名或密码不正确。") from None
+    except TooManyTries as error:
+        wait_s = math.ceil(error.wait_s)
+        raise ApiProblem(
+            "too_many",
+            f"失败次数过多,请 {wait_s} 秒后再试。",
+            f"Too many failures; try again in {wait_s} s.",
+            headers={"Retry-After": str(wait_s)},
+        ) from error
     response = _session(request, signed_in)
     response.set_cookie(
         COOKIE,
@@ -52,7 +69,7 @@ async def sign_out(request: Request) -> Response:
 def _session(request: Request, session: SignedIn) -> Response:
     return answer(
         models.Session(
-            person=session.person,
+            person=hub_of(request).named(session.person),
             rights=tuple(sorted(rights_of(session.person))),
             expires_at=session.expires_at,
             server_now=hub_of(request).clock(),

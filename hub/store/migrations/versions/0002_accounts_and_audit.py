@@ -1,4 +1,4 @@
-"""People, sessions and the audit log."""
+"""People, sessions, the audit log, and whose evidence pictures are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False, comment="sign-in name"),
         sa.Column("display_name", sa.String(length=120), nullable=False),
         sa.Column("roles", sa.Text(), nullable=False, comment="JSON array of hub.access.Role"),
-        sa.Column("place", sa.String(length=100), nullable=False, comment="root of the person's jurisdiction"),
+        sa.Column(
+            "place", sa.String(length=100), nullable=False, comment="root of the person's jurisdiction"
+        ),
         sa.Column("password_hash", sa.String(length=200), nullable=False, comment="argon2id, PHC string"),
         sa.Column("disabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False, comment="µs since 1970 UTC"),
@@ -78,3 +80,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_person_seq", "audit", ["person", "seq"], unique=False)
     op.create_index("ix_audit_object_seq", "audit", ["object", "seq"], unique=False)
+    op.create_table(
+        "stills",
+        sa.Column("hash", sa.String(length=64), nullable=False, comment="SHA-256 of the picture, hex"),
+        sa.Column(
+            "place", sa.String(length=100), nullable=False, comment="jurisdiction of an entry that shows it"
+        ),
+        sa.Column("seq", sa.BigInteger(), nullable=False, comment="that entry"),
+        sa.Column("subject", sa.String(length=300), nullable=False, comment="what that entry is about"),
+        sa.PrimaryKeyConstraint("hash", "place", name=op.f("pk_stills")),
+    )
+    op.create_index("ix_stills_seq", "stills", ["seq"], unique=False)
