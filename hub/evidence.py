@@ -159,7 +159,7 @@ def _camera(camera: Camera, evidence: Iterable[Evidence]) -> Device:
         public_side=camera.public_side,
         reached=_reached(evidence, camera.added_at, lacking),
         incomplete=lacking,
-        evidence=_ids(evidence),
+        evidence=tuple(evidence),
         until=camera.until,
     )
 
@@ -176,7 +176,7 @@ def _panel(panel: Panel, evidence: Iterable[Evidence]) -> Device:
         public_side=panel.public_side,
         reached=_reached(evidence, panel.added_at, lacking),
         incomplete=lacking,
-        evidence=_ids(evidence),
+        evidence=tuple(evidence),
         until=panel.until,
     )
 
@@ -190,7 +190,7 @@ def _tracker(tracker: Tracker, unit: Unit | None, evidence: Iterable[Evidence]) 
         vehicle=tracker.unit,
         reached=_reached(evidence, tracker.added_at, lacking),
         incomplete=lacking,
-        evidence=_ids(evidence),
+        evidence=tuple(evidence),
         until=tracker.until,
     )
 
@@ -207,7 +207,7 @@ def _installation(one: Installation, evidence: Iterable[Evidence]) -> Device:
         vehicle=one.vehicle,
         public_side=one.public_side,
         reached=_earliest(evidence),
-        evidence=_ids(evidence),
+        evidence=tuple(evidence),
         until=one.until,
     )
 
@@ -224,11 +224,9 @@ def _reached(
 
 
 def _earliest(evidence: Iterable[Evidence]) -> dict[str, datetime]:
+    """Rung → earliest evidence. Whatever an office puts on paper of a device declares it, at the latest."""
     reached: dict[str, datetime] = {}
     for one in evidence:
-        reached[one.rung] = min(reached.get(one.rung, one.at), one.at)
+        for rung in (one.rung, Rung.DECLARED.value):
+            reached[rung] = min(reached.get(rung, one.at), one.at)
     return reached
-
-
-def _ids(evidence: Iterable[Evidence]) -> tuple[int, ...]:
-    return tuple(one.id for one in evidence)

@@ -15,6 +15,7 @@ from hub.domain.register import (
     RUNGS,
     Checkpoint,
     DeviceType,
+    Evidence,
     Place,
     PlaceLevel,
     Position,
@@ -64,7 +65,7 @@ class Device:
     """Rung → the earliest evidence for it."""
     incomplete: tuple[str, ...] = ()
     """Fields the register lacks for rung L1."""
-    evidence: tuple[int, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     until: datetime | None = None
 
     def rung(self, as_of: datetime) -> Rung | None:
@@ -143,7 +144,8 @@ class Member:
     """Fields of the register that are missing for rung L1."""
     devices: tuple[str, ...]
     """Sources of the fitting devices."""
-    evidence: tuple[int, ...]
+    evidence: tuple[Evidence, ...]
+    """What the best of them has to show, oldest first; also what came after the as-of instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
