@@ -1,4 +1,4 @@
-"""What a decoder says of input it can't take: why, in a word and in a sentence, and the bytes that show it."""
+"""What a decoder says of input that it can't take: the rule broken, and the bytes that show it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Paradox(Convention):
         self._taken_ids: frozenset[str] = frozenset()
         self._open: dict[tuple[str, str], bool] = {}
         self._flags: dict[tuple[str, str], dict[str, bool]] = {}
-        self._stated: dict[tuple[str, str], bool] = {}
+        self._stated: dict[str, bool] = {}
         self._troubles: dict[tuple[str, str, Condition], set[str]] = {}
 
     def expect(self, panels: Sequence[Panel]) -> None:
@@ -96,8 +96,14 @@ class Paradox(Convention):
         panel = self._panel_of(match["base"])
         if match["kind"] is None:
             return Outcome((Statement(panel, _availability(heard)),))
+        if match["property"] == "current_state":
+            return self._current_state(panel, match["label"], heard)
         read = {"zones": self._zone, "partitions": self._partition, "system": self._system}[match["kind"]]
         return Outcome((Statement(panel, read(panel, match["label"], match["property"], heard)),))
+
+    def recall(self, facts: Mapping[str, str]) -> None:
+        """Takes back which partitions publish `current_state`."""
+        self._stated = dict.fromkeys(facts, True)
 
     def order(self, panel: str, partition: str, state: str) -> Publication:
         """PAI's control topic for the partition."""
@@ -141,16 +147,22 @@ class Paradox(Convention):
         # The alarm is over; whether the zone is still open is what it last said of that.
         return _state(point, condition, self._open.get((panel, label), False), name, label)
 
+    def _current_state(self, panel: str, label: str, heard: Heard) -> Outcome:
+        """From then on, also after a restart, the flags of this partition say nothing more."""
+        key = f"{panel}/{label}"
+        statement = Statement(panel, Arming(partition=label, state=_arm_state(heard)))
+        if key in self._stated:
+            return Outcome((statement,))
+        _check_room(self._stated, key, heard)
+        self._stated[key] = True
+        return Outcome((statement,), facts={key: "stated"})
+
     def _partition(self, panel: str, label: str, name: str, heard: Heard) -> Body:
-        if name == "current_state":
-            _check_room(self._stated, (panel, label), heard)
-            self._stated[panel, label] = True
-            return Arming(partition=label, state=_arm_state(heard))
         if name in PARTITION_ALARMS:
             point, condition = f"partition:{label}", PARTITION_ALARMS[name]
             active = self._any((panel, point, condition), name, heard)
             return PointState(point=point, condition=condition, active=active, code=name, armed=True)
-        if name not in ARM_FLAGS or (panel, label) in self._stated:
+        if name not in ARM_FLAGS or f"{panel}/{label}" in self._stated:
             return Heartbeat()
         _check_room(self._flags, (panel, label), heard)
         flags = self._flags.setdefault((panel, label), {})
