@@ -241,6 +241,8 @@ class Courier:
 
     def start(self) -> None:
         """Starts sending."""
+        if self._bus.connected:
+            self._tell_floor()
         self._thread.start()
 
     def stop(self) -> None:
@@ -251,7 +253,12 @@ class Courier:
 
     def _on_link(self, up: bool, _reason: str) -> None:
         if up:
+            self._tell_floor()
             self._wake.set()
+
+    def _tell_floor(self) -> None:
+        floor = codec.Stored(epoch=self._outbox.epoch, seq=self._outbox.stored)
+        self._bus.publish(topics.FLOOR.format(sender=self._outbox.sender), codec.encode(floor))
 
     def _on_stored(self, message: Message) -> None:
         message.ack()
@@ -292,5 +299,6 @@ class Courier:
             self._progress_at = now
         elif now - self._progress_at > self._patience_s:
             # Intake's word is overdue: it may have lost what the broker had. Identity makes this harmless.
+            self._tell_floor()
             self._sent = self._outbox.stored
             self._progress_at = now
