@@ -276,6 +276,7 @@ class Board:
         for kind, ledger in self._view_ledgers():
             if ledger.unsaved:
                 cases.save_views(connection, kind, ledger.take_unsaved())
+        self._joined = None
 
     def _view_ledgers(self) -> tuple[tuple[str, Ledger[Any]], ...]:
         return (

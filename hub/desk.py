@@ -16,7 +16,7 @@ from hub.board import Board, DeskState
 from hub.domain import alarm, handling, nearest
 from hub.domain.approach import Geofence
 from hub.domain.condition import AlarmCondition
-from hub.domain.device import CameraView, Health, PanelView, PartStatus, ZoneView
+from hub.domain.device import CameraView, Health, HubStatus, PanelView, PartStatus, ZoneView
 from hub.domain.entry import Draft, Entry, EntryKind
 from hub.domain.freshness import unit_at
 from hub.domain.geo import between
@@ -80,6 +80,10 @@ class Desk:
                 )
             )
             self._sightings.answered(tx, command, ok=ok, cause=told.seq)
+
+    def working_condition(self, source: str, point: str, condition: str) -> AlarmCondition | None:
+        """A condition as the writer sees it. For jobs."""
+        return self._board.conditions.working.get(alarm.condition_id(source, point, condition))
 
     def part(self, tx: Transaction, name: str, up: bool, reason: str = "") -> None:
         """One of our own parts came up or went down."""
@@ -203,8 +207,14 @@ class Desk:
     # What is committed
 
     def snapshot(self) -> DeskState:
-        """Everything on the desk, consistent as of its `seq`."""
-        return self._board.state()
+        """Everything on the desk, consistent as of its `seq`. A store that can't store tells here alone."""
+        state = self._board.state()
+        health = self._store.health
+        if health.ok:
+            return state
+        others = tuple(part for part in state.hub.parts if part.name != "store")
+        store = PartStatus(name="store", up=False, since=health.since, reason=health.reason)
+        return replace(state, hub=HubStatus(parts=(*others, store)))
 
     def recommended(self, incident_id: str, now: datetime) -> list[Recommended]:
         """Units for an open incident, best first; empty where it isn't open."""
@@ -414,13 +424,22 @@ class Desk:
         for key, held in list(self._board.cameras.working.items()):
             if self._registers.camera(held.id) is None:
                 self._board.drop(tx, self._board.cameras, key)
+                self._end_conditions(tx, key)
         for key, panel in list(self._board.panels.working.items()):
             if panel.convention and self._registers.panel(panel.id) is None:
                 self._board.drop(tx, self._board.panels, key)
+                self._end_conditions(tx, key)
         for key, unit in list(self._board.units.working.items()):
             registered = self._registers.unit(unit.id) is not None
             if not registered and unit.status is not UnitStatus.OFF_DUTY and not unit.incident:
                 self._board.drop(tx, self._board.units, key)
+
+    def _end_conditions(self, tx: Transaction, source: str) -> None:
+        """What was wrong with a device that is gone is over; whoever hasn't seen it still will."""
+        for condition in self._board.conditions_of(source):
+            changed = alarm.ended(condition, False, tx.now)
+            if changed is not None:
+                self._board.put_condition(tx, changed)
 
 
 def _placed(unit: Unit, fix: fixes.Fix) -> Unit:

@@ -375,20 +375,12 @@ class Sightings:
             self._panel_heard(seen)
         elif seen.source.startswith("tracker:"):
             self._unit_heard(seen)
-        elif seen.source.startswith("camera:") and isinstance(seen.observation.body, Heartbeat):
-            self._camera_heard(seen)
 
     def _panel_heard(self, seen: Seen) -> None:
         if self._held_panel(seen).link_up is not True:
             self._refresh_panel(seen, link_up=True)
         heard = replace(self._held_panel(seen), heard_at=seen.now)
         self._board.put_panel(seen.tx, heard, tell=False)
-
-    def _camera_heard(self, seen: Seen) -> None:
-        """Heartbeats of cameras come from their event subscription (ONVIF)."""
-        held = self._board.cameras.working.get(seen.source)
-        if held is not None and held.onvif and held.events is Health.UNKNOWN:
-            self._camera_events(seen, lost=False)
 
     # Cars
 

@@ -214,7 +214,9 @@ class Core:
 
     def entries(self, *kinds: EntryKind) -> list[Entry]:
         """The log."""
-        return self.store.query(lambda connection: stored_log.after(connection, 0, limit=100_000, kinds=kinds))
+        return self.store.query(
+            lambda connection: stored_log.after(connection, 0, limit=100_000, kinds=kinds)
+        )
 
 
 @pytest.fixture

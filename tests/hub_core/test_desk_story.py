@@ -37,10 +37,10 @@ def test_an_alarm_goes_the_whole_way(core: Core) -> None:
     assert "入侵报警" in order.body["text"]
 
     core.do(lambda tx: core.desk.order_answered(tx, f"{identity}/1", True))
-    assert core.incidents[0].assignments[0].state is AssignmentState.ACCEPTED
+    assert core.assignment.state is AssignmentState.ACCEPTED
     core.clock.forward(20)
     core.fix("u-0121", MARKET[0] + 0.015, MARKET[1])
-    assert core.incidents[0].assignments[0].state is AssignmentState.EN_ROUTE
+    assert core.assignment.state is AssignmentState.EN_ROUTE
     for _ in range(3):
         core.clock.forward(8)
         core.fix("u-0121", MARKET[0] + 0.0004, MARKET[1], speed_kmh=0.0)
