@@ -155,7 +155,8 @@ class RtspStream:
             return
         for frame in frames:
             self.figures.frames += 1
-            yield DecodedPicture(frame, frame.time or 0.0, device_at)
+            media_s = time.monotonic() if frame.time is None else frame.time
+            yield DecodedPicture(frame, media_s, device_at)
 
 
 def prepare(stream: VideoStream) -> VideoStream:
