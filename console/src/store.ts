@@ -1,0 +1,51 @@
+// A value that views watch: get, set, subscribe, and the hook that redraws on change.
+
+import { useEffect, useState } from "preact/hooks";
+
+export interface Store<T> {
+  get(): T;
+  set(next: T): void;
+  subscribe(listener: () => void): () => void;
+}
+
+export function createStore<T>(initial: T): Store<T> {
+  let value = initial;
+  const listeners = new Set<() => void>();
+  return {
+    get: () => value,
+    set(next) {
+      if (Object.is(next, value)) return;
+      value = next;
+      for (const listener of [...listeners]) listener();
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+const same = <T>(value: T): T => value;
+
+/** The store's value, or what `select` takes of it; redraws only when that changes. */
+export function useStore<T>(store: Store<T>): T;
+export function useStore<T, S>(store: Store<T>, select: (value: T) => S): S;
+export function useStore<T, S>(store: Store<T>, select: (value: T) => T | S = same): T | S {
+  const [, redraw] = useState<T | S>(() => select(store.get()));
+  useEffect(() => {
+    const update = () => redraw(() => select(store.get()));
+    update();
+    return store.subscribe(update);
+  }, [store]);
+  return select(store.get());
+}
+
+/** Redraws every `everyMs` and on the full second of nothing in particular: for counters on screen. */
+export function useTick(everyMs: number): number {
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setCount((n) => n + 1), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return count;
+}
