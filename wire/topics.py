@@ -11,7 +11,7 @@ REJECTED = "jifang/rejected/{sender}"
 """Listener → hub's quarantine: `Rejected`, QoS 1."""
 ALL_REJECTED = "jifang/rejected/+"
 FLOOR = "jifang/floor/{sender}"
-"""Sender → intake: `Stored`, QoS 1: what the sender holds no more, because a hub once confirmed it. A hub with
+"""Sender → intake: `Stored`, QoS 1: what the sender holds no more, as a hub once confirmed it. A hub with
 a fresh store learns from it where a sender's numbers begin."""
 ALL_FLOORS = "jifang/floor/+"
 CAMERA_WORK = "jifang/work/cameras"
