@@ -89,10 +89,10 @@ class GpsDriver:
         """Whether it knows which trackers are registered."""
         self._register = Register(codec.decode(kept.encode(), TrackerWork).trackers if kept else ())
         self._knowledge = Knowledge({})
-        family = Family(name="gps", take=self._take, protocol_of=self._protocol_of, reload=self._reload)
+        family = Family(name="gps", take=self._take, protocol_of=self._protocol_of, reload=self.reload)
         self._connection = FieldConnection(broker, client_id, sender, family, clock)
         self._connection.want(frozenset(topic for line in table for topic in line.topics))
-        self._reload()
+        self.reload()
 
     @property
     def connected(self) -> bool:
@@ -153,13 +153,16 @@ class GpsDriver:
             gone = Report(key[1], (Said(Link(up=False, reason=reason)),))
             self.store(session.line.name, gone)
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """What is committed, and no more, is known."""
         self._knowledge = Knowledge(self.sender.outbox.marks(KNOWN))
 
     def _line_of(self, topic: str) -> Line | None:
-        first = topic.split("/")[0]
+        first = topic.split("/", 1)[0]
         lines = [line for line in self._table if line.transport is Transport.MQTT]
-        return next((line for line in lines if any(one.split("/")[0] == first for one in line.topics)), None)
+        return next(
+            (line for line in lines if any(one.split("/", 1)[0] == first for one in line.topics)), None
+        )
 
     def _protocol_of(self, topic: str) -> str:
         line = self._line_of(topic)
@@ -259,6 +262,7 @@ class Session(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reason = ""
         self._introduced = False
+        self._terminals: set[str] = set()
         self._unstored = 0
         self._awaited: dict[str, asyncio.Future[Confirmed]] = {}
 
@@ -314,7 +318,8 @@ class Session(asyncio.Protocol):
         if not outgoing.token:
             self._transport.write(outgoing.data)
             return Confirmed("", True, "sent; this protocol's terminals confirm nothing")
-        confirmed = self._awaited[outgoing.token] = self._loop.create_future()
+        confirmed: asyncio.Future[Confirmed] = self._loop.create_future()
+        self._awaited[outgoing.token] = confirmed
         self._transport.write(outgoing.data)
         try:
             return await confirmed
@@ -330,6 +335,11 @@ class Session(asyncio.Protocol):
                 self._report(event)
 
     def _report(self, report: Report) -> None:
+        self._terminals.add(report.address)
+        if len(self._terminals) > self._limits.terminals_per_session:
+            self._reject(Refusal("too_many_terminals", f"more than {self._limits.terminals_per_session}"))
+            self.close("too many terminals in one session")
+            return
         if not self._driver.introduce(self, report.address, signed_in=self.signed_in or report.signed_in):
             reason = f"{report.address} is signed in from elsewhere"
             self._reject(Refusal("terminal_elsewhere", reason, report.address.encode()))
@@ -356,7 +366,8 @@ class Session(asyncio.Protocol):
         if error is None:
             self._write(reply)
         else:
-            log.error("could not store", peer=self._peer, reason=str(error))
+            self._driver.reload()
+            self.close(f"could not store: {error}")
         self._resume()
 
     def _confirm(self, confirmed: Confirmed) -> None:

@@ -13,6 +13,8 @@ class Limits:
     sessions: int = 20_000
     sessions_per_address: int = 1000
     """A mobile carrier's gateway puts many cars behind one address."""
+    terminals_per_session: int = 256
+    """Some gateways put several terminals into one connection."""
     bytes_per_s: int = 16 * 1024
     """Of one session, on average; a terminal with a day's history sends about 5 kB/s."""
     burst_bytes: int = 256 * 1024
