@@ -1,0 +1,1 @@
+"""Coverage: hand-computed cases, properties, and the worked example."""

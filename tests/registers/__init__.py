@@ -1,0 +1,1 @@
+"""The registers against a real database."""
