@@ -7,7 +7,7 @@ from how they arise, at strengths taken before the detector was tried on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import cv2
@@ -78,7 +78,6 @@ class Scene:
     noise: float = 2.0
     changes: tuple[Change, ...] = ()
     lit: bool = False
-    movers: tuple[Mover, ...] = field(default=(), compare=False)
 
     def frames(self) -> Iterator[Frame]:
         """The scene's pictures at `FPS`."""
@@ -279,9 +278,9 @@ def _leaves(picture: Picture, at_s: float, rng: np.random.Generator) -> Picture:
     return picture
 
 
-def all_scenes() -> list[Scene]:
-    """Every scene, each troubled by one thing."""
-    return [
+def all_scenes(shift: int = 0) -> list[Scene]:
+    """Every scene, each troubled by one thing; `shift` draws others of the same kinds."""
+    kinds = [
         Scene("day", 11),
         Scene("dusk", 12, light=0.45, noise=4.0),
         Scene("night", 13, light=0.22, noise=7.0, lit=True),
@@ -293,3 +292,4 @@ def all_scenes() -> list[Scene]:
         Scene("headlights", 19, light=0.25, noise=5.0, lit=True, changes=(_sweep,)),
         Scene("leaves", 20, changes=(_leaves,)),
     ]
+    return [replace(scene, seed=scene.seed + shift) for scene in kinds]
