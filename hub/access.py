@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from hub.domain.entry import EntryKind
 
-
 EVERYWHERE = ""
 """A person's place that means the whole tree; on a thing, an empty place means that only they see it."""
 

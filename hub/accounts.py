@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -205,6 +206,13 @@ class Accounts:
         if now - row.seen_at > _TOUCH_EVERY and self._store.health.ok:
             self._store.enqueue(lambda tx: rows.touch_session(tx, session.token_hash))
         return True
+
+    async def alive(self, ids: Iterable[str]) -> set[str]:
+        """Which of these sessions (by their public ids) go on."""
+        wanted = list(ids)
+        found = await self._store.read(lambda c: rows.sessions_named(c, wanted)) if wanted else []
+        now = self._clock()
+        return {row.id for row in found if _alive(row, now)}
 
     async def sign_out(self, session: SignedIn, *, address: str) -> None:
         """Ends the session."""

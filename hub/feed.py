@@ -280,7 +280,7 @@ class Feed:
         return b""
 
     def _extend_replay(self, subscriber: Subscriber) -> None:
-        """Too much arrived during a long replay: it is all in the log, so the log goes on a little further."""
+        """Too much arrived during a long replay: the log has it all, so it goes on a little further."""
         if subscriber.overflowed:
             subscriber.overflowed = False
             subscriber.boundary = self.head

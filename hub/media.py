@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
@@ -51,7 +51,7 @@ CONNECT_WITHIN_S = 20.0
 LINGER_S = 3.0
 """A pull outlives its last viewer by this much, so that a still followed by live video opens one stream."""
 MOST_VIEWERS = 64
-MOST_FOR_ONE_PERSON = 20
+MOST_FOR_ONE_HOLDER = 20
 MOST_WAITING = 600
 """Packets one viewer may be behind before it is cut off until the next key frame."""
 MOST_GROUP = 600
@@ -264,14 +264,14 @@ def check_passable(codec: str, has_b_frames: bool) -> None:
         raise NoPassthrough("b_frames", "the stream has B-frames")
 
 
-def _coded(packet: av.Packet, now: datetime) -> Coded:
+def _coded(packet: av.Packet[Any], now: datetime) -> Coded:
     ticks = None
     if packet.pts is not None and packet.time_base is not None:
         ticks = int(packet.pts * packet.time_base * CLOCK_HZ)
     return Coded(bytes(packet), packet.is_keyframe, ticks, now)
 
 
-class Viewer(MediaStreamTrack):  # type: ignore[misc]
+class Viewer(MediaStreamTrack):
     """One viewer's track: packets in, packets out; too slow, and it goes on at the next key frame."""
 
     kind = "video"
@@ -279,7 +279,7 @@ class Viewer(MediaStreamTrack):  # type: ignore[misc]
     def __init__(self, over: Callable[[str], None]) -> None:
         super().__init__()
         self._over = over
-        self._waiting: deque[Coded] = deque()
+        self._queued: deque[Coded] = deque()
         self._arrived = asyncio.Event()
         self._timeline = Timeline()
         self._needs_key = True
@@ -291,14 +291,14 @@ class Viewer(MediaStreamTrack):  # type: ignore[misc]
         if self._needs_key and not coded.key:
             return
         self._needs_key = False
-        if len(self._waiting) >= MOST_WAITING:
-            metrics.MEDIA_DROPPED.inc(len(self._waiting))
-            self._waiting.clear()
+        if len(self._queued) >= MOST_WAITING:
+            metrics.MEDIA_DROPPED.inc(len(self._queued))
+            self._queued.clear()
             self._needs_key = not coded.key
             self._joining = True
             if self._needs_key:
                 return
-        self._waiting.append(coded)
+        self._queued.append(coded)
         self._arrived.set()
 
     def ended(self, reason: str) -> None:
@@ -311,15 +311,15 @@ class Viewer(MediaStreamTrack):  # type: ignore[misc]
         self._ended = True
         self._arrived.set()
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[Any]:
         """The next packet; `MediaStreamError` at the end."""
-        while not self._waiting:
+        while not self._queued:
             if self._ended or self.readyState != "live":
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        coded = self._waiting.popleft()
-        self._joining = self._joining and bool(self._waiting)
+        coded = self._queued.popleft()
+        self._joining = self._joining and bool(self._queued)
         packet = av.Packet(coded.data)
         packet.pts = packet.dts = self._timeline.next(coded.ticks, squeeze=self._joining)
         packet.time_base = Fraction(1, CLOCK_HZ)
@@ -333,7 +333,8 @@ class Live:
 
     id: str
     camera: str
-    person: str
+    holder: str
+    """The sign-in it belongs to; ends with it."""
     pull: Pull
     peer: RTCPeerConnection
     viewer: Viewer
@@ -360,7 +361,7 @@ class Media:
         self._users: dict[Pull, int] = {}
         self._live: dict[str, Live] = {}
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="still")
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[bool]] = set()
 
     @property
     def viewers(self) -> int:
@@ -372,18 +373,18 @@ class Media:
         """Streams being pulled."""
         return len(self._pulls)
 
-    async def open(self, camera: str, quality: Quality, address: Address, offer: str, person: str) -> Live:
+    async def open(self, camera: str, quality: Quality, address: Address, offer: str, holder: str) -> Live:
         """A live session with its SDP answer.
 
         Raises `BadOffer`, `NoPicture`, `NoPassthrough`, `TooManyViewers`.
         """
         check_offer(offer)
-        self._check_room(person)
+        self._check_room(holder)
         pull = self._hold(camera, quality, address)
         live: Live | None = None
         try:
             await self._first_picture(pull)
-            live = self._prepare(camera, person, pull)
+            live = self._prepare(camera, holder, pull)
             await self._negotiate(live, offer)
         except BaseException:
             if live is None:
@@ -394,10 +395,10 @@ class Media:
         live.watch = asyncio.create_task(self._expect_connection(live))
         return live
 
-    def _check_room(self, person: str) -> None:
-        mine = sum(1 for live in self._live.values() if live.person == person)
-        if len(self._live) >= MOST_VIEWERS or mine >= MOST_FOR_ONE_PERSON:
-            raise TooManyViewers(f"{len(self._live)} live pictures, {mine} of them of {person}")
+    def _check_room(self, holder: str) -> None:
+        mine = sum(1 for live in self._live.values() if live.holder == holder)
+        if len(self._live) >= MOST_VIEWERS or mine >= MOST_FOR_ONE_HOLDER:
+            raise TooManyViewers(f"{len(self._live)} live pictures, {mine} of them of one console")
 
     def _hold(self, camera: str, quality: Quality, address: Address) -> Pull:
         pull = self._pulls.get((camera, quality))
@@ -434,15 +435,15 @@ class Media:
         except TimeoutError:
             raise NoPicture(f"no key frame within {OPEN_WITHIN_S:.0f} s") from None
 
-    def _prepare(self, camera: str, person: str, pull: Pull) -> Live:
+    def _prepare(self, camera: str, holder: str, pull: Pull) -> Live:
         identity = secrets.token_urlsafe(12)
         viewer = Viewer(lambda _reason: self._end_soon(identity))
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        live = Live(identity, camera, person, pull, peer, viewer)
+        live = Live(identity, camera, holder, pull, peer, viewer)
         self._live[identity] = live
         metrics.MEDIA_VIEWERS.set(len(self._live))
 
-        @peer.on("connectionstatechange")  # type: ignore[untyped-decorator]
+        @peer.on("connectionstatechange")
         def changed() -> None:
             if peer.connectionState in ("failed", "closed"):
                 self._end_soon(identity)
@@ -492,10 +493,14 @@ class Media:
         await live.peer.close()
         return True
 
-    async def end_all(self, unless: Callable[[Live], bool]) -> None:
-        """Ends every session for which `unless` isn't true."""
+    def holders(self) -> set[str]:
+        """Sign-ins that have a live picture."""
+        return {live.holder for live in self._live.values()}
+
+    async def end_of(self, holder: str) -> None:
+        """Ends every session of a sign-in."""
         for live in list(self._live.values()):
-            if not unless(live):
+            if live.holder == holder:
                 await self.end(live.id)
 
     async def still(self, camera: str, quality: Quality, address: Address) -> Picture:
@@ -513,7 +518,8 @@ class Media:
 
     async def stop(self) -> None:
         """Ends everything."""
-        await self.end_all(lambda _live: False)
+        for live in list(self._live.values()):
+            await self.end(live.id)
         for pull in list(self._pulls.values()):
             pull.stop()
             self._forget(pull)
@@ -535,7 +541,7 @@ def check_offer(offer: str) -> None:
     video = videos[0]
     if not any(codec.mimeType.lower() == "video/h264" for codec in video.rtp.codecs):
         raise BadOffer("the offer doesn't include H.264")
-    if video.dtls is None or not video.dtls.fingerprints or not video.ice.usernameFragment:
+    if video.dtls is None or not video.dtls.fingerprints or not (video.ice and video.ice.usernameFragment):
         raise BadOffer("the offer lacks ICE or DTLS parameters")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,22 +116,28 @@ def add_session(tx: Transaction, row: SessionRow) -> None:
 
 def session_of(connection: sa.Connection, token_hash: str) -> SessionRow | None:
     """The session of a token, with its person as they stand now."""
-    query = (
-        sa.select(
-            sessions.c.id.label("session_id"),
-            sessions.c.address,
-            sessions.c.seen_at,
-            sessions.c.expires_at,
-            people,
-        )
-        .join(people, people.c.name == sessions.c.person)
-        .where(sessions.c.token_hash == token_hash)
-    )
-    row = connection.execute(query).first()
-    if row is None:
-        return None
+    row = connection.execute(_SESSIONS.where(sessions.c.token_hash == token_hash)).first()
+    return None if row is None else _session(row)
+
+
+def sessions_named(connection: sa.Connection, ids: Sequence[str]) -> list[SessionRow]:
+    """The sessions with these public ids."""
+    return [_session(row) for row in connection.execute(_SESSIONS.where(sessions.c.id.in_(ids)))]
+
+
+_SESSIONS = sa.select(
+    sessions.c.token_hash,
+    sessions.c.id.label("session_id"),
+    sessions.c.address,
+    sessions.c.seen_at,
+    sessions.c.expires_at,
+    people,
+).join(people, people.c.name == sessions.c.person)
+
+
+def _session(row: sa.Row[Any]) -> SessionRow:
     return SessionRow(
-        token_hash=token_hash,
+        token_hash=row.token_hash,
         id=row.session_id,
         address=row.address,
         seen_at=row.seen_at,

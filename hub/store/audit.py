@@ -1,4 +1,4 @@
-"""Rows of the audit log: appended in the writer thread, hence one chain; never changed, never deleted here."""
+"""Rows of the audit log: appended in the writer thread, hence one chain; never changed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from hub.audit import GENESIS, Act, Row, chained, first_break
 from hub.store.engine import Transaction
 from hub.store.tables.accounts import audit
 
-_LIMITS = {"person": 64, "place": 100, "action": 60, "object": 300, "outcome": 300, "address": 64, "console": 16}
+_LIMITS = {
+    "person": 64,
+    "place": 100,
+    "action": 60,
+    "object": 300,
+    "outcome": 300,
+    "address": 64,
+    "console": 16,
+}
 
 
 def append(tx: Transaction, act: Act) -> Row:
     """Adds `act` at the end of the chain, in the transaction of whatever it tells about."""
     act = _fitting(act)
-    last = tx.connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+    last = tx.connection.execute(
+        sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+    ).first()
     seq, previous = (int(last[0]) + 1, str(last[1])) if last else (1, GENESIS)
     row = Row(seq=seq, at=tx.now, act=act, hash=chained(previous, seq, tx.now, act))
     tx.connection.execute(

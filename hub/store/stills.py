@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
@@ -37,7 +36,8 @@ def note(tx: Transaction, shown: Iterable[Entry]) -> None:
 
 def catch_up(tx: Transaction) -> int:
     """Notes what was committed while nobody noted; how many entries were read."""
-    reached = int(tx.connection.execute(sa.select(sa.func.coalesce(sa.func.max(stills.c.seq), 0))).scalar_one())
+    highest = sa.select(sa.func.coalesce(sa.func.max(stills.c.seq), 0))
+    reached = int(tx.connection.execute(highest).scalar_one())
     read = 0
     while True:
         query = sa.select(entries).where(entries.c.seq > reached).order_by(entries.c.seq).limit(_BATCH)
@@ -49,6 +49,7 @@ def catch_up(tx: Transaction) -> int:
         reached = batch[-1].seq
 
 
-def shown_at(connection: sa.Connection, digest: str) -> Sequence[sa.Row[Any]]:
+def shown_at(connection: sa.Connection, digest: str) -> list[tuple[str, str]]:
     """`(place, subject)` of the entries that show a picture."""
-    return connection.execute(sa.select(stills.c.place, stills.c.subject).where(stills.c.hash == digest)).all()
+    query = sa.select(stills.c.place, stills.c.subject).where(stills.c.hash == digest)
+    return [(row.place, row.subject) for row in connection.execute(query)]

@@ -18,9 +18,8 @@ from hub.web.guard import RIGHT_KEY
 from hub.web.limits import Limits
 from hub.web.routes import coverage, desk, devices, feed, media, people, public, records, session
 
-API = "/api/v1"
 VERSION = "0.1.0"
-ROUTERS = (session, desk, feed, media, devices, coverage, records, people)
+ROUTERS = (session, desk, feed, media, devices, coverage, records, people, public)
 LOOSE = (models.IncidentChange, models.Beat, models.Gap, models.Resume, models.Problem)
 """Shapes that travel inside others (feed, errors) and that no call names by itself."""
 
@@ -37,15 +36,14 @@ def build(*, console: Path | None = None, lifespan: Lifespan | None = None) -> F
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        generate_unique_id_function=lambda route: route.name,
         strict_content_type=False,
         redirect_slashes=False,
     )
     app.state.hub = None
     problems.install(app)
     for part in ROUTERS:
-        app.include_router(part.router, prefix=API)
-    app.include_router(public.router)
+        # The routes themselves, not a router within: what `declared` reads is what is served.
+        app.router.routes.extend(part.router.routes)
     app.mount("/", ConsoleFiles(console), name="console")
     app.add_middleware(Limits)
     return app

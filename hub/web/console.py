@@ -1,4 +1,4 @@
-"""Serves the built console: its files as they are, its front page for every path that is the console's own."""
+"""Serves the built console: its files as they are, its front page for every path of its own."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from hub.store.accounts import PersonRow
 from hub.store.engine import Store, StoreUnavailable, Transaction
 from hub.store.tables.accounts import sessions
 from hub.web.guard import Caller
-from hub.web.models import PersonView, Readiness
 from hub.web.models import NewPerson as NewPersonAsked
+from hub.web.models import PersonView, Readiness
 from hub.web.problems import ApiProblem
 from wire.clock import Clock
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
+from hub.access import Right, rights_of
 from hub.domain.unit import Unit, UnitLink
 from hub.enrolment import (
     Acceptance,
@@ -37,6 +38,7 @@ async def devices_for(hub: Hub, caller: Caller) -> models.Devices:
         cameras=tuple(one for one in state.cameras if hub.may_see(caller, one.place)),
         panels=tuple(one for one in state.panels if hub.may_see(caller, one.place)),
         trackers=tuple(one for one in _trackers(hub, units) if hub.may_see(caller, one.place)),
+        field_address=hub.field_address if Right.DEVICES_CHANGE in rights_of(caller.person) else "",
     )
 
 

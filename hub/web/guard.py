@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from hub.access import Person, Right, decide
+from hub.accounts import SignedIn
 from hub.web.problems import ApiProblem
 
+API = "/api/v1"
 COOKIE = "jifang"
 RIGHT_KEY = "x-right"
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -53,9 +55,14 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def guarded_router(tag: str) -> APIRouter:
-    """A router all of whose routes are guarded."""
-    return APIRouter(route_class=GuardedRoute, tags=[tag])
+def guarded_router(tag: str, *, prefix: str = API) -> APIRouter:
+    """A router all of whose routes are guarded; they are called by their functions' names."""
+    return APIRouter(
+        route_class=GuardedRoute,
+        tags=[tag],
+        prefix=prefix,
+        generate_unique_id_function=lambda route: route.name,
+    )
 
 
 def address_of(request: Request) -> str:
@@ -66,26 +73,22 @@ def address_of(request: Request) -> str:
 async def admit(request: Request, right: Right | None) -> None:
     """Refuses, with a row in the audit log, or leaves `request.state.caller` behind."""
     _same_site(request)
-    hub = request.app.state.hub
-    token = request.cookies.get(COOKIE, "")
-    session = await hub.accounts.find(token) if token else None
-    person = session.person if session else None
-    decision = decide(person, right)
-    if decision.allowed:
-        if session is not None:
-            request.state.caller = Caller(
-                person=session.person, session=session.id, address=address_of(request)
-            )
-            request.state.session = session
+    if right is Right.PUBLIC:
         return
-    if person is None:
+    hub = request.app.state.hub
+    if hub is None:
+        raise ApiProblem("busy", "系统正在启动。", "The hub is starting.")
+    token = request.cookies.get(COOKIE, "")
+    session: SignedIn | None = await hub.accounts.find(token) if token else None
+    decision = decide(session.person if session else None, right)
+    if session is not None:
+        caller = Caller(person=session.person, session=session.id, address=address_of(request))
+        request.state.caller, request.state.session = caller, session
+    if decision.allowed:
+        return
+    if session is None:
         raise ApiProblem("not_signed_in", "请先登录。", "Sign in first.")
-    await hub.denied(
-        Caller(person=person, session=session.id, address=address_of(request)),
-        right,
-        f"{request.method} {request.url.path}",
-        decision.reason,
-    )
+    await hub.denied(caller, right, f"{request.method} {request.url.path}", decision.reason)
     raise ApiProblem(
         "forbidden",
         f"您的角色没有此项权限({right.value if right else '-'})。",

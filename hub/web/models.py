@@ -163,6 +163,8 @@ class Devices:
     cameras: tuple[CameraView, ...]
     panels: tuple[PanelView, ...]
     trackers: tuple[TrackerView, ...]
+    field_address: str
+    """Where field devices reach the broker, with the name they sign in under; told to installers alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub import metrics
+from hub.store.engine import StoreUnavailable
+
+log = structlog.get_logger(__name__)
 
 CATALOGUE: Mapping[str, tuple[int, str, str]] = {
     "bad_request": (400, "请求无法理解", "The request could not be understood"),
@@ -155,7 +160,8 @@ def install(app: FastAPI) -> None:
             return render(from_validation(error.errors()), language)
         if isinstance(error, HTTPException):
             return render(from_http(error), language)
-        return render(ApiProblem("internal"), language)
+        log.error("store failed a request", path=request.url.path, reason=type(error).__name__)
+        return render(ApiProblem("store_unavailable"), language)
 
-    for kind in (ApiProblem, RequestValidationError, HTTPException, Exception):
+    for kind in (ApiProblem, RequestValidationError, HTTPException, StoreUnavailable, SQLAlchemyError):
         app.add_exception_handler(kind, ours)

@@ -63,7 +63,7 @@ class EventStream(Response):
         self._hub, self._caller, self._session = hub, caller, session
         self._after, self._log_id = after, log_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: until the console leaves, is too slow, or is signed out."""
         feed = self._hub.feed
         if not feed.has_room(self._session.id):

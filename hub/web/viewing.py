@@ -8,7 +8,6 @@ import hashlib
 from datetime import datetime
 from email.utils import format_datetime
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -53,7 +52,7 @@ async def open_live(
     address = _address(hub, camera, quality)
     await hub.audit(caller, "video.live", f"camera:{camera}", place=place, reason=why)
     try:
-        live = await hub.media.open(camera, quality, address, offer, caller.person.name)
+        live = await hub.media.open(camera, quality, address, offer, caller.session)
     except (BadOffer, NoPicture, NoPassthrough, TooManyViewers) as error:
         problem = _problem(error)
         await hub.audit(
@@ -78,7 +77,7 @@ async def _offer(request: Request) -> str:
 async def end_live(hub: Hub, caller: Caller, camera: str, session: str) -> None:
     """Ends the caller's own session."""
     live = hub.media.find(session)
-    if live is None or live.camera != camera or live.person != caller.person.name:
+    if live is None or live.camera != camera or live.holder != caller.session:
         raise ApiProblem("not_found", "没有这个视频会话。", "There is no such live session.")
     await hub.media.end(session)
 
@@ -115,10 +114,7 @@ def as_jpeg(jpeg: bytes, facts: StillFacts) -> Response:
 async def evidence(hub: Hub, caller: Caller, digest: str, reason: str) -> Response:
     """A picture that an entry shows, if the caller may see that entry."""
 
-    def query(connection: Connection) -> list[tuple[str, str]]:
-        return [(row.place, row.subject) for row in stills.shown_at(connection, digest)]
-
-    shown = await hub.store.read(query)
+    shown = await hub.store.read(lambda connection: stills.shown_at(connection, digest))
     visible = [(place, subject) for place, subject in shown if hub.may_see(caller, place)]
     if not visible:
         await hub.require_seen(caller, shown[0][0] if shown else None, f"still {digest[:12]}")

@@ -1,6 +1,6 @@
 """The desk: snapshot, incidents and what an operator does with them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from hub.web.guard import CallerHere, guarded_router, json_only, needs
 
 router: APIRouter = guarded_router("desk")
 IncidentId = Annotated[str, Path(max_length=40)]
-ACT = {
+ACT: dict[str, Any] = {
     "openapi_extra": needs(Right.INCIDENTS_ACT),
     "response_model": Incident,
     "dependencies": [Depends(json_only)],

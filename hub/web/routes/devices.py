@@ -1,6 +1,6 @@
 """Devices with their health; registering, accepting and removing them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from hub.web.guard import CallerHere, guarded_router, json_only, needs
 
 router: APIRouter = guarded_router("devices")
 DeviceId = Annotated[str, Path(max_length=64)]
-CHANGE = {
+CHANGE: dict[str, Any] = {
     "response_model": models.Registered,
     "openapi_extra": needs(Right.DEVICES_CHANGE),
     "dependencies": [Depends(json_only)],

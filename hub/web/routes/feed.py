@@ -1,6 +1,6 @@
 """The live feed and what consoles say of it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
@@ -14,10 +14,10 @@ from hub.web.stream import EventStream, cursor_of
 
 router: APIRouter = guarded_router("feed")
 
-_STREAM = {
+_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": (
-            "Server-sent events. `entry` (with `id:`, the sequence number): FeedEntry. `units`: Unit[], latest "
+            "Server-sent events. `entry` (with `id:`, the number): FeedEntry. `units`: Unit[], latest "
             "positions, at most once a second. `beat`, every 5 s: Beat. `gap`: Gap, take a new snapshot. "
             "`resume`: Resume, this console is too slow; connect again with its cursor."
         ),
@@ -35,7 +35,7 @@ async def feed(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Every entry the person may see, from a cursor on, without end. `Last-Event-ID` wins over `after`;
-    without either the feed begins now. `log` is the snapshot's `log`: a cursor of another log gives a `gap`."""
+    without either the feed begins now. `log` is the snapshot's: a cursor of another log gives a `gap`."""
     return EventStream(hub_of(request), caller, request.state.session, cursor_of(last_event_id, after), log)
 
 

@@ -82,7 +82,7 @@ async def still(
 async def evidence_still(
     request: Request,
     caller: CallerHere,
-    hash: Annotated[str, Path(pattern="^[0-9a-f]{16,64}$")],  # noqa: A002
+    hash: Annotated[str, Path(pattern="^[0-9a-f]{16,64}$")],
     reason: Reason = "",
 ) -> Response:
     """A picture that an entry holds as evidence."""

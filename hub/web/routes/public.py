@@ -10,7 +10,7 @@ from hub.web.answers import answer
 from hub.web.context import hub_of, measure
 from hub.web.guard import guarded_router, needs
 
-router: APIRouter = guarded_router("operation")
+router: APIRouter = guarded_router("operation", prefix="")
 
 
 @router.get("/healthz", response_model=models.Readiness, openapi_extra=needs(Right.PUBLIC))

@@ -1,0 +1,1 @@
+"""Tests of the HTTP side: a real server on a free port over a real store."""
