@@ -3,8 +3,8 @@
 It imports nothing of ours. Its parent writes JSON lines to its standard input and reads JSON lines from its
 standard output; when the input ends, it ends.
 
-    in:  {"do": "serve", "id", "host", "port" (0: any), "user", "password", "offset_s",
-          "streams": {"main": {"reel": STEM, "covered": STEM}, "sub": …}}
+    in:  {"do": "serve", "id", "host", "port" (0: any), "user", "password"}: listens, has nothing to show yet
+         {"do": "show", "id", "offset_s", "streams": {"main": {"reel": STEM, "covered": STEM}, "sub": …}}
          {"do": "set", "id", "state": "covered" | "frozen" | "stalled" | "cut", "on": true | false}
     out: {"said": "listening", "id", "port"}, {"said": "refused", "id", "reason"}
 
@@ -218,19 +218,22 @@ class Camera:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.id: str = order["id"]
-        self.offset_s: float = order["offset_s"]
+        self.offset_s = 0.0
         self.states: set[str] = set()
-        self.streams = {
-            name: Stream(Reel(stems["reel"]), Reel(stems["covered"]))
-            for name, stems in order["streams"].items()
-        }
+        self.streams: dict[str, Stream] = {}
         self._server = GstRtspServer.RTSPServer.new()
         self._server.set_address(order["host"])
         self._server.set_service(str(order["port"]))
         self._server.set_auth(_auth(order["user"], order["password"]))
         self._server.get_session_pool().set_max_sessions(MAX_CLIENTS)
-        self._factories = [self._mount(name, stream) for name, stream in self.streams.items()]
         self._listening = 0
+
+    def show(self, order: dict[str, Any]) -> None:
+        """Has its streams from now on; until then a client is told that there is no such stream."""
+        self.offset_s = order["offset_s"]
+        for name, stems in order["streams"].items():
+            self.streams[name] = Stream(Reel(stems["reel"]), Reel(stems["covered"]))
+            self._mount(name, self.streams[name])
 
     def listen(self) -> bool:
         """Opens the port; tries again where it can't be had. Returns False, as a GLib source that is done."""
@@ -266,7 +269,7 @@ class Camera:
             self._listening = 0
         self._server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)
 
-    def _mount(self, name: str, stream: Stream) -> Any:
+    def _mount(self, name: str, stream: Stream) -> None:
         reel = stream.reel
         factory = GstRtspServer.RTSPMediaFactory.new()
         factory.set_launch(LAUNCH.format(width=reel.width, height=reel.height, fps=reel.fps))
@@ -274,7 +277,6 @@ class Camera:
         factory.set_permissions(_permissions())
         factory.connect("media-configure", self._configured, stream)
         self._server.get_mount_points().add_factory(f"/{self.id}/{name}", factory)
-        return factory
 
     def _configured(self, _factory: Any, media: Any, stream: Stream) -> None:
         """A client asks: called in that client's thread."""
@@ -350,7 +352,9 @@ class Server:
         if order["do"] == "serve":
             camera = self._cameras[order["id"]] = Camera(order)
             camera.listen()
-        elif order["id"] in self._cameras:
+        elif order["do"] == "show":
+            self._cameras[order["id"]].show(order)
+        else:
             self._cameras[order["id"]].set(order["state"], order["on"])
         return False
 
