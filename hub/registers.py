@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +14,7 @@ import structlog
 
 from hub import register_changes as changes
 from hub.domain import sight
+from hub.domain.entry import Entry, EntryKind
 from hub.domain.register import ROOT, Camera, Checkpoint, Panel, Place, Road, Site, Tracker, Unit, Zone
 from hub.enrolment import (
     Acceptance,
@@ -89,6 +92,7 @@ class Registers:
         self._held = Held()
         self._unit_of: dict[str, str] = {}
         self._load()
+        store.on_commit(self._learn)
 
     @classmethod
     def load(cls, store: Store, key_file: Path) -> Registers:
@@ -291,8 +295,10 @@ class Registers:
 
     def learn_streams(self, tx: Transaction, camera_id: str, rtsp_main: str, rtsp_sub: str) -> bool:
         """RTSP addresses as an ONVIF camera told them; whether anything changed."""
-        tx.after_commit(self._refresh)
-        return changes.learn_streams(tx, self._sealer, camera_id, rtsp_main, rtsp_sub)
+        changed = changes.learn_streams(tx, self._sealer, camera_id, rtsp_main, rtsp_sub)
+        if changed:
+            tx.after_commit(self._refresh)
+        return changed
 
     def accept(self, tx: Transaction, source: str, acceptance: Acceptance, actor: str) -> None:
         """Evidence for rung L2."""
@@ -303,8 +309,10 @@ class Registers:
         """Brings the registers up to what `file` says. Raises `hub.sitefile.SiteFileError`."""
         from hub.site_import import import_site
 
-        tx.after_commit(self._refresh)
-        return import_site(tx, self._sealer, file, actor)
+        imported = import_site(tx, self._sealer, file, actor)
+        if imported.anything:
+            tx.after_commit(self._refresh)
+        return imported
 
     def _refresh(self, head: int) -> None:
         if head == self._head:
@@ -313,6 +321,17 @@ class Registers:
         self._load()
         for listener in self._listeners:
             listener()
+
+    def _learn(self, entries: Sequence[Entry]) -> None:
+        """What cameras say of their own streams: a job for the next transaction, never for the one just ended."""
+        for entry in entries:
+            streams = _streams_told(entry)
+            if streams is not None:
+                done = self._store.enqueue(partial(self._learn_job, *streams))
+                done.add_done_callback(partial(_note_refusal, streams[0]))
+
+    def _learn_job(self, camera: str, main: str, sub: str, tx: Transaction) -> bool:
+        return self.learn_streams(tx, camera, main, sub)
 
     def _load(self) -> None:
         held = self._store.query(stored.held)
@@ -367,6 +386,24 @@ class Registers:
             password=access.password,
             checkpoint=bool(camera.checkpoint),
         )
+
+
+def _streams_told(entry: Entry) -> tuple[str, str, str] | None:
+    """Camera, main and sub address, where the entry is an ONVIF camera's facts that name them."""
+    if entry.kind is not EntryKind.OBSERVATION or not entry.subject.startswith("camera:"):
+        return None
+    body = entry.body.get("body", {})
+    if body.get("type") != "facts":
+        return None
+    detail = body.get("detail", {})
+    main = detail.get("rtsp_main", "")
+    return (entry.subject.removeprefix("camera:"), main, detail.get("rtsp_sub", "")) if main else None
+
+
+def _note_refusal(camera: str, done: Future[bool]) -> None:
+    error = done.exception()
+    if error is not None:
+        log.warning("stream addresses not taken over", camera=camera, reason=str(error))
 
 
 def _root(places: Mapping[str, Place]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from hub.domain.entry import Entry, EntryKind
+from hub.recording import record
 from hub.registers import (
     Acceptance,
     AlreadyRegistered,
@@ -23,6 +26,7 @@ from hub.registers import (
 from hub.sealing import SealBroken, Sealer
 from hub.sitefile import parse
 from hub.store.engine import Store, Transaction
+from wire.observations import DeviceFacts, Observation
 
 CITY = {
     "places": [
@@ -413,3 +417,18 @@ async def test_all_is_there_after_a_restart(store: Store, registers: Registers, 
     assert again.camera("c-1") == registers.camera("c-1")
     assert again.camera_access("c-1").password == "p"
     assert again.sites() == registers.sites()
+
+
+async def test_facts_in_the_log_fill_in_the_streams(store: Store, registers: Registers) -> None:
+    """The ONVIF adapter's facts, as intake writes them down; then the edge is told."""
+    await add(store, registers, CameraNew(id="c-1", name="门", onvif="http://10.0.0.9/onvif"))
+    told = threading.Event()
+    registers.on_change(told.set)
+    detail = {"rtsp_main": "rtsp://10.0.0.9:8554/main", "rtsp_sub": "rtsp://10.0.0.9:8554/sub"}
+    facts = Observation(
+        source="camera:c-1", body=DeviceFacts(make="Jifang", detail=detail), heard_at=datetime.now(UTC)
+    )
+    await store.submit(lambda tx: record(tx, registers, facts))
+    assert told.wait(10)
+    work = registers.work()[0].cameras[0]
+    assert (work.rtsp_main, work.rtsp_sub) == (detail["rtsp_main"], detail["rtsp_sub"])

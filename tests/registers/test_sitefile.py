@@ -83,7 +83,7 @@ async def test_importing_twice_is_importing_once(store: Store, registers: Regist
     second = await bring(store, registers, b"\xef\xbb\xbf" + changed())
     assert not second.anything
     assert store.head == head
-    assert registers.version in (version, version + 1)
+    assert registers.version == version
     assert len(registers.roads()) == 1
     assert registers.unit_of("tracker:u-1") == "u-1"
 
