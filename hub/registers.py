@@ -323,7 +323,7 @@ class Registers:
             listener()
 
     def _learn(self, entries: Sequence[Entry]) -> None:
-        """What cameras say of their own streams: a job for the next transaction, never for the one just ended."""
+        """What cameras say of their own streams becomes a job of the next transaction."""
         for entry in entries:
             streams = _streams_told(entry)
             if streams is not None:
