@@ -77,7 +77,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise WireError(f"message of {len(raw)} bytes is over the limit of {MAX_ENVELOPE_BYTES}", raw)
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(str(error), raw) from error
 
 
