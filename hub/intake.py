@@ -340,6 +340,11 @@ def _envelope(message: Message, sender: str) -> codec.Envelope:
         raise codec.WireError(f"$.sender: {envelope.sender!r} on the topic of {sender!r}", message.payload)
     if not 0 < len(envelope.observation.id) <= 300:
         raise codec.WireError("$.observation.id: must have 1 to 300 characters", message.payload)
+    if len(envelope.observation.source) > 200:
+        raise codec.WireError("$.observation.source: has over 200 characters", message.payload)
+    body = envelope.observation.body
+    if isinstance(body, Position) and not (abs(body.lat) <= 90 and abs(body.lon) <= 180):
+        raise codec.WireError("$.observation.body: is no place on earth", message.payload)
     return envelope
 
 

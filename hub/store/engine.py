@@ -151,11 +151,15 @@ class Transaction:
             yield
             self.flush()
             nested.commit()
-        except BaseException:
+        except BaseException as error:
             self._chain.seq, self._chain.hash = before.seq, before.hash
             self._pending.clear()
             self._unwind(*marks)
-            nested.rollback()
+            try:
+                nested.rollback()
+            except SQLAlchemyError:
+                # The database has ended the whole transaction by itself (disk full): say why, not that.
+                raise StoreUnavailable(str(error)) from error
             raise
 
     def _unwind(self, entries: int, undo: int, after: int, ending: int) -> None:

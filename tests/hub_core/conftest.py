@@ -13,8 +13,9 @@ import pytest
 
 from hub.desk import Desk
 from hub.domain.condition import AlarmCondition
+from hub.domain.device import CameraView, PanelView
 from hub.domain.entry import Entry, EntryKind
-from hub.domain.incident import Incident
+from hub.domain.incident import AssignmentState, Incident
 from hub.domain.unit import Unit
 from hub.registers import Registers
 from hub.sitefile import parse
@@ -204,6 +205,16 @@ class Core:
         """Open incidents as committed."""
         return self.desk.snapshot().incidents
 
+    @property
+    def incident(self) -> Incident:
+        """The only open incident."""
+        (one,) = self.incidents
+        return one
+
+    def assigned(self) -> AssignmentState:
+        """State of the latest assignment of the only open incident."""
+        return self.incident.assignments[-1].state
+
     def condition(self, identity: str) -> AlarmCondition | None:
         """A condition that stands on the desk."""
         return self.desk.condition(identity)
@@ -211,6 +222,14 @@ class Core:
     def unit(self, identity: str) -> Unit:
         """A unit as committed."""
         return next(one for one in self.desk.snapshot().units if one.id == identity)
+
+    def camera(self, identity: str) -> CameraView:
+        """A camera as committed."""
+        return next(one for one in self.desk.snapshot().cameras if one.id == identity)
+
+    def panel(self, identity: str) -> PanelView:
+        """A panel as committed."""
+        return next(one for one in self.desk.snapshot().panels if one.id == identity)
 
     def entries(self, *kinds: EntryKind) -> list[Entry]:
         """The log."""
