@@ -247,6 +247,13 @@ class Feed:
         metrics.FEED_SUBSCRIBERS.set(len(self._subscribers))
         return subscriber
 
+    def end_of(self, console: str) -> None:
+        """The console's sign-in is over."""
+        for subscriber in self._subscribers:
+            if subscriber.console == console:
+                subscriber.closed = True
+                subscriber.ready.set()
+
     def leave(self, subscriber: Subscriber) -> None:
         """The console is gone."""
         self._subscribers.discard(subscriber)

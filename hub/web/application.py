@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -44,7 +45,8 @@ def build(*, console: Path | None = None, lifespan: Lifespan | None = None) -> F
     for part in ROUTERS:
         # The routes themselves, not a router within: what `declared` reads is what is served.
         app.router.routes.extend(part.router.routes)
-    app.mount("/", ConsoleFiles(console), name="console")
+    app.state.description = msgspec.json.encode(describe(app))
+    app.router.default = ConsoleFiles(console)
     app.add_middleware(Limits)
     return app
 

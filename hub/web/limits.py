@@ -78,6 +78,8 @@ class Limits:
             exchange.check_head()
             async with asyncio.timeout(None if exchange.untimed else WITHIN_S):
                 await self._app(scope, exchange.receive, exchange.send)
+            if exchange.over is not None:
+                await exchange.refuse(exchange.over)
         except _Refused as refused:
             await exchange.refuse(refused.problem)
         except TimeoutError:
@@ -98,7 +100,10 @@ class _Exchange:
         self._most = LARGE_BODIES.get(self._path, MAX_BODY_BYTES)
         self._got = 0
         self._status = 0
+        self._refusing = False
         self._began = time.perf_counter()
+        self.over: ApiProblem | None = None
+        """The limit that was met; whatever the app made of it isn't sent."""
         self.untimed = self._path in UNTIMED
 
     def header(self, name: bytes) -> str:
@@ -130,11 +135,14 @@ class _Exchange:
         if message["type"] == "http.request":
             self._got += len(message.get("body", b""))
             if self._got > self._most:
-                raise _Refused(self._too_large())
+                self.over = self._too_large()
+                raise _Refused(self.over)
         return message
 
     async def send(self, message: Message) -> None:
         """The answer, with the headers that every answer has."""
+        if self.over is not None and not self._refusing:
+            return
         if message["type"] == "http.response.start":
             self._status = message["status"]
             present = {name.lower() for name, _ in message.get("headers", ())}
@@ -144,6 +152,7 @@ class _Exchange:
 
     async def refuse(self, problem: ApiProblem) -> None:
         """Answers with a problem, unless an answer has begun."""
+        self._refusing = True
         if problem.code == "too_large":
             await self._drain()
         if not self._status:

@@ -70,11 +70,17 @@ class Running:
         """An observation arrives as intake stores it."""
         self.heard += 1
         observation = Observation(
-            source=source, body=body, heard_at=utc_now(), id=f"test:{time.monotonic_ns()}:{self.heard}", **more
+            source=source,
+            body=body,
+            heard_at=utc_now(),
+            id=f"test:{time.monotonic_ns()}:{self.heard}",
+            **more,
         )
 
         def job(tx: Transaction) -> None:
-            cause = None if isinstance(body, Position) else record(tx, self.hub.registers, observation, still).seq
+            cause = (
+                None if isinstance(body, Position) else record(tx, self.hub.registers, observation, still).seq
+            )
             self.hub.desk.observe(tx, observation, still, cause)
 
         self.do(job)
@@ -123,7 +129,9 @@ def start_hub(folder: Path, port: int, *, console: Path | None = None) -> Runnin
         started.set()
         await server.serve()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="hub-under-test", daemon=True)
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(run()), name="hub-under-test", daemon=True
+    )
     thread.start()
     assert started.wait(10)
     wait_until(lambda: server.started)

@@ -15,9 +15,14 @@ from hub.web.application import api_routes, build
 from hub.web.guard import declared, guarded_router
 from tests.hub_web.conftest import PEOPLE, Desk, Running
 
-PUBLIC = {"/api/v1/session POST", "/healthz GET", "/readyz GET", "/metrics GET"}
+PUBLIC = {"/api/v1/session POST", "/healthz GET", "/readyz GET", "/metrics GET", "/openapi.json GET"}
 ROUTES = [(route, method) for route in api_routes(build()) for method in sorted(route.methods or ())]
-WHO = {"op": Role.OPERATOR, "fitter": Role.INSTALLER, "inspector": Role.INSPECTOR, "admin": Role.ADMINISTRATOR}
+WHO = {
+    "op": Role.OPERATOR,
+    "fitter": Role.INSTALLER,
+    "inspector": Role.INSPECTOR,
+    "admin": Role.ADMINISTRATOR,
+}
 
 
 def concrete(route: APIRoute) -> str:
@@ -137,7 +142,9 @@ async def test_a_unit_of_another_district_cannot_be_ordered(running: Running, de
 
 async def test_requests_of_other_sites_are_refused(desk: Desk) -> None:
     async with desk.as_person("op") as client:
-        answer = await client.post("/feed/rendered", json={"seq": 1}, headers={"Sec-Fetch-Site": "cross-site"})
+        answer = await client.post(
+            "/feed/rendered", json={"seq": 1}, headers={"Sec-Fetch-Site": "cross-site"}
+        )
         assert answer.status_code == 403
         assert answer.json()["code"] == "cross_site"
         form = await client.post(

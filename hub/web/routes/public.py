@@ -31,3 +31,11 @@ async def exposition(request: Request) -> Response:
     """Figures in Prometheus' text format."""
     measure(hub_of(request))
     return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+@router.get(
+    "/openapi.json", response_class=Response, include_in_schema=False, openapi_extra=needs(Right.PUBLIC)
+)
+async def description(request: Request) -> Response:
+    """The API's own description."""
+    return Response(request.app.state.description, media_type="application/json")

@@ -61,6 +61,7 @@ async def sign_out(request: Request) -> Response:
     """Ends the session."""
     hub = hub_of(request)
     await hub.accounts.sign_out(request.state.session, address=caller_of(request).address)
+    hub.feed.end_of(request.state.session.id)
     await hub.media.end_of(request.state.session.id)
     response = nothing()
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
