@@ -46,6 +46,7 @@ class Supervisor:
         self._told = told
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._stopping: set[str] = set()
         self._logs.mkdir(parents=True, exist_ok=True)
         self._run.mkdir(parents=True, exist_ok=True)
 
@@ -70,12 +71,14 @@ class Supervisor:
         task = self._tasks.pop(name, None)
         if task is None:
             return
+        self._stopping.add(name)
         process = self._processes.get(name)
         if process is not None and process.returncode is None:
             await _end(process, within_s)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        self._stopping.discard(name)
 
     async def stop_all(self) -> None:
         """Ends every part, last started first."""
@@ -96,6 +99,8 @@ class Supervisor:
         began = time.monotonic()
         await self._copy_output(part.name, process)
         code = await process.wait()
+        if part.name in self._stopping:
+            await asyncio.get_running_loop().create_future()  # until `stop` cancels us: no fault, no restart
         if time.monotonic() - began > PROVED_AFTER_S:
             proved()
         raise PartEnded(f"exit status {code}")
