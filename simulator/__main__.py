@@ -16,7 +16,7 @@ import structlog
 from simulator.district import MAX_CAMERAS, MAX_CARS, MAX_PANELS, Camera, build_district
 from simulator.ledger import Ledger
 from simulator.line import Access
-from simulator.run import Cameras, NoCameras, Options, Run
+from simulator.run import Cameras, CamerasFailed, NoCameras, Options, Run
 from simulator.story import MARKET_NIGHT, StoryError, read_story
 
 _ABOUT = """\
@@ -147,7 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoryError as error:
         sys.stderr.write(f"python -m simulator: {given.story}: {error}\n")
         return 2
-    asyncio.run(_live(options, given.cache))
+    try:
+        asyncio.run(_live(options, given.cache))
+    except CamerasFailed as error:
+        sys.stderr.write(f"python -m simulator: cameras: {error}\n")
+        return 1
     return 0
 
 

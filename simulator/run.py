@@ -29,6 +29,10 @@ log = structlog.get_logger(__name__)
 LAST_ACKNOWLEDGEMENTS_S = 5.0
 
 
+class CamerasFailed(RuntimeError):
+    """The cameras can't be served: says why, and what is missing."""
+
+
 class Cameras(Protocol):
     """What the run asks of the camera fleet."""
 
@@ -162,6 +166,7 @@ class Run:
             car.start()
         begin_s = self._options.settle_s
         async with asyncio.TaskGroup() as group:
+            group.create_task(_for_ever())
             for car in self.cars.values():
                 group.create_task(car.drive(begin_s))
 
@@ -174,7 +179,7 @@ class Run:
         for act in happenings:
             await self.clock.until(act.at_s)
             self.apply(act, cameras)
-        await asyncio.Event().wait()
+        await _for_ever()
 
     def apply(self, act: Act, cameras: Cameras) -> None:
         """Does one thing to one device; a device that a small run leaves out is passed over."""
@@ -190,12 +195,12 @@ class Run:
 
     async def _stop(self, cameras: Cameras) -> None:
         """Makes nothing new, waits for the last acknowledgements, then disconnects."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_ACKNOWLEDGEMENTS_S):
-                while busy := self._busy():
-                    await asyncio.sleep(0.02)
-        if busy:
-            log.warning("ended before everything was acknowledged", devices=busy)
+        deadline = asyncio.get_running_loop().time() + LAST_ACKNOWLEDGEMENTS_S
+        while busy := self._busy():
+            if asyncio.get_running_loop().time() > deadline:
+                log.warning("ended before everything was acknowledged", devices=busy)
+                break
+            await asyncio.sleep(0.02)
         await asyncio.gather(
             cameras.stop(),
             *(car.stop() for car in self.cars.values()),
@@ -206,6 +211,11 @@ class Run:
         """Devices that wait for an acknowledgement."""
         panels = sum(not one.idle for one in self.panels.values())
         return panels + sum(not one.idle for one in self.cars.values())
+
+
+async def _for_ever() -> None:
+    """Never returns: what has nothing left to do must not end the run."""
+    await asyncio.Event().wait()
 
 
 async def _unless(end: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
