@@ -1,6 +1,7 @@
 // The one door to the hub: everything that fetches is here, and answers success, aborted or error.
 
 import type {
+  Accepting,
   Coverage,
   Devices,
   Incident,
@@ -184,7 +185,7 @@ export const devices = {
   add: (kind: DeviceKind, body: unknown) => json<Registered>(`/${kind}`, { method: "POST", body }),
   remove: (kind: DeviceKind, id: string, reason: string) =>
     json<Registered>(`/${kind}/${path(id)}`, { method: "DELETE", body: { reason } }),
-  accept: (source: string, body: { video_seen: boolean; alarm_tested: boolean; note: string }) =>
+  accept: (source: string, body: Accepting) =>
     json<Registered>(`/devices/${path(source)}/acceptance`, { method: "POST", body }),
 };
 

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { onSignedOut, session as sessions } from "./api";
-import type { Session } from "./api/types";
+import type { Right, Session } from "./api/types";
 import { heardServer } from "./clock";
 import { t, useLanguage } from "./i18n";
 import { session, startFeed, stopFeed } from "./live";
@@ -41,7 +41,9 @@ export function App() {
       } else if (result.kind === "error") setStanding(result.error.status === 401 ? "out" : "unreachable");
     });
   useEffect(() => {
-    onSignedOut(() => setStanding((now) => (now === "in" ? (leave("expired"), "expired") : now)));
+    onSignedOut(() => {
+      if (session.get()) leave("expired");
+    });
     ask();
     return stopFeed;
   }, []);
@@ -58,7 +60,7 @@ function SignedIn({ onSignedOut }: { onSignedOut: () => void }) {
   const [help, setHelp] = useState(false);
   const page = allowed(here.page, rights);
   return (
-    <div class={`shell ${page}`}>
+    <div class="shell">
       <Header onSignedOut={onSignedOut} />
       {page === "desk" && <Desk id={here.id} onHelp={() => setHelp(true)} />}
       {page === "coverage" && <Coverage id={here.id} />}
@@ -70,5 +72,5 @@ function SignedIn({ onSignedOut }: { onSignedOut: () => void }) {
 }
 
 /** Who can't see incidents begins at the devices. */
-const allowed = (page: Page, rights: readonly string[]): Page =>
+const allowed = (page: Page, rights: readonly Right[]): Page =>
   page === "desk" && !rights.includes("incidents.see") ? "devices" : page;

@@ -60,8 +60,8 @@ export function ClockStrip({ incident }: { incident: Incident }) {
                 ? reached(key, at, previous)
                 : isRunning
                   ? t("clock.of", {
-                      time: elapsed(now - run.from),
-                      target: target ? elapsed(target.seconds * 1000) : "",
+                      time: short(now - run.from),
+                      target: target ? short(target.seconds * 1000) : "",
                     })
                   : t("clock.none")}
             </b>
@@ -71,6 +71,9 @@ export function ClockStrip({ incident }: { incident: Incident }) {
     </ol>
   );
 }
+
+/** `0:27`, where `00:27` would take too much of a narrow column. */
+const short = (ms: number): string => elapsed(ms).replace(/^0(?=\d:)/, "");
 
 /** The first as time of day, each later one as the step from the one before it. */
 function reached(key: keyof ClockPoints, at: string, previous: string | null): string {

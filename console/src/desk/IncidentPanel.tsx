@@ -270,7 +270,7 @@ function Pictures({ incident, conditions }: { incident: Incident; conditions: re
     <div class="pictures">
       {camera ? <LiveVideo camera={camera} reason={reason} /> : <p class="muted boxed">{t("video.none")}</p>}
       {incident.cameras.length > 1 && (
-        <div class="cameras" role="group">
+        <div class="cameras">
           {incident.cameras.map((id) => (
             <button
               key={id}

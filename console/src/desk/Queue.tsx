@@ -49,12 +49,16 @@ export function Queue({ selected, cursorMoves, releases, onRows }: QueueProps) {
       ) : (
         <>
           <Lane arrangement={arrangement} selected={selected} onShow={hold.release} />
-          <div class="rows" role="list" onPointerEnter={hold.enter} onPointerLeave={hold.leave}>
+          <ul class="rows" onPointerEnter={hold.enter} onPointerLeave={hold.leave}>
             {rows.map((incident) => (
               <Row key={incident.id} incident={incident} selected={incident.id === selected} />
             ))}
-            {rows.length === 0 && arrangement.slot.length === 0 && <EmptyQueue tab={tab} />}
-          </div>
+            {rows.length === 0 && arrangement.slot.length === 0 && (
+              <li>
+                <EmptyQueue tab={tab} />
+              </li>
+            )}
+          </ul>
         </>
       )}
     </aside>
@@ -146,7 +150,9 @@ function Lane({ arrangement, selected, onShow }: LaneProps) {
   if (top)
     return (
       <div class="lane urgent" data-testid="p1-slot" role="alert">
-        <Row incident={top} selected={top.id === selected} compact />
+        <ul class="compact">
+          <Row incident={top} selected={top.id === selected} compact />
+        </ul>
         {waiting > 0 && <ShowNew n={waiting} onShow={onShow} />}
       </div>
     );
@@ -208,11 +214,11 @@ function ClosedList({ selected }: { selected: string }) {
   if (!closed) return <Notice kind="busy" title={t("loading")} />;
   if (closed.length === 0) return <Notice title={t("queue.emptyfilter")} />;
   return (
-    <div class="rows" role="list">
+    <ul class="rows">
       {closed.map((incident) => (
         <Row key={incident.id} incident={incident} selected={incident.id === selected} />
       ))}
-    </div>
+    </ul>
   );
 }
 
@@ -223,13 +229,13 @@ interface RowProps {
 }
 
 function Row({ incident, selected, compact = false }: RowProps) {
-  const element = useRef<HTMLDivElement>(null);
+  const element = useRef<HTMLLIElement>(null);
   useEffect(() => {
     if (selected) element.current?.scrollIntoView({ block: "nearest" });
   }, [selected]);
   const open = () => goTo("desk", incident.id);
   return (
-    <div ref={element} role="listitem" class={compact ? "compact" : ""}>
+    <li ref={element} class={compact ? "compact" : ""}>
       <button
         type="button"
         class={`row ${selected ? "selected" : ""} ${isOpen(incident) ? "" : "ended"}`}
@@ -252,7 +258,7 @@ function Row({ incident, selected, compact = false }: RowProps) {
           {stateOf(incident)}
         </span>
       </button>
-    </div>
+    </li>
   );
 }
 

@@ -1,9 +1,9 @@
 // What may be done with an incident now, and why not where it may not.
 
 import type { Verb } from "../api";
-import type { Assignment, Incident } from "../api/types";
+import type { Assignment, Incident, Right } from "../api/types";
 import type { Connection } from "../feed";
-import { type Key, t } from "../i18n";
+import { t } from "../i18n";
 import { isOpen } from "./model";
 
 /** The reasons for which an incident is closed as false, in the order of their digits. */
@@ -12,7 +12,7 @@ export const FALSE_CODES = ["false_alarm", "test", "fault", "weather", "animal",
 export type Act = "ack" | Verb;
 
 export interface Standpoint {
-  rights: readonly string[];
+  rights: readonly Right[];
   connection: Connection;
   busy: boolean;
   me: string;
@@ -38,9 +38,6 @@ export function blocked(act: Act, incident: Incident, unacked: number, from: Sta
   return byState(act, incident, unacked, from.me);
 }
 
-const wrongState = (incident: Incident): string =>
-  t("why.state", { state: t(`state.${incident.state}` as Key) });
-
 const MAY_SEND = new Set(["triage", "pending", "active", "handled"]);
 
 /** The table of `hub/domain/handling.py`, as reasons. The hub decides; this only says why not, beforehand. */
@@ -53,17 +50,17 @@ function byState(act: Act, incident: Incident, unacked: number, me: string): str
     case "verify":
     case "false":
       if (incident.state === "new") return t("why.nottaken");
-      return incident.state === "triage" ? "" : wrongState(incident);
+      return incident.state === "triage" ? "" : t("why.judged");
     case "dispatch":
       if (incident.state === "new") return t("why.nottaken");
-      return MAY_SEND.has(incident.state) ? "" : wrongState(incident);
+      return MAY_SEND.has(incident.state) ? "" : t("why.closed");
     case "arrived":
-      return arriving(incident) ? "" : wrongState(incident);
+      return arriving(incident) ? "" : t("why.noneunderway");
     case "clear":
-      return clearing(incident) ? "" : wrongState(incident);
+      return clearing(incident) ? "" : t("why.nonesent");
     case "close":
       if (incident.state === "active") return t("why.active");
-      return incident.state === "handled" || incident.state === "pending" ? "" : wrongState(incident);
+      return incident.state === "handled" || incident.state === "pending" ? "" : t("why.unjudged");
     default:
       return "";
   }

@@ -68,12 +68,20 @@ export function Remove({ row, onClose, onDone }: Props) {
 
 export function Accept({ row, onClose, onDone }: Props) {
   const [seen, setSeen] = useState(false);
+  const [placed, setPlaced] = useState(false);
   const [tested, setTested] = useState(false);
   const [note, setNote] = useState("");
   const { busy, problem, send } = useSending(() => onDone(t("devices.accepted", { name: row.name })));
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    void send(() => api.accept(row.source, { video_seen: seen, alarm_tested: tested, note: note.trim() }));
+    void send(() =>
+      api.accept(row.source, {
+        video_seen: seen,
+        alarm_tested: tested,
+        position_seen: placed,
+        note: note.trim(),
+      }),
+    );
   };
   return (
     <Dialog title={`${t("devices.accept")} · ${row.name}`} testId="accept-dialog" onClose={onClose}>
@@ -97,6 +105,15 @@ export function Accept({ row, onClose, onDone }: Props) {
           />
           {t("devices.alarmtested")}
         </label>
+        <label class="check">
+          <input
+            type="checkbox"
+            data-testid="accept-position"
+            checked={placed}
+            onChange={(event) => setPlaced(event.currentTarget.checked)}
+          />
+          {t("devices.positionseen")}
+        </label>
         <Field label={t("devices.notes")}>
           <textarea
             data-testid="accept-note"
@@ -115,8 +132,8 @@ export function Accept({ row, onClose, onDone }: Props) {
           type="submit"
           class="action main"
           data-testid="accept-submit"
-          disabled={busy || !(seen || tested)}
-          title={seen || tested ? undefined : t("devices.accept.need")}
+          disabled={busy || !(seen || tested || placed)}
+          title={seen || tested || placed ? undefined : t("devices.accept.need")}
         >
           <span class="label">{t("devices.accept")}</span>
         </button>

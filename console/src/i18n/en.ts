@@ -44,7 +44,10 @@ export const en = {
   "why.closed": "The incident is over",
   "why.mine": "You have claimed it",
   "why.acked": "Acknowledged",
-  "why.state": "Not possible while it is “{state}”",
+  "why.judged": "Judged already",
+  "why.unjudged": "Verify it first",
+  "why.noneunderway": "No unit is on its way",
+  "why.nonesent": "No unit was sent",
   "why.busy": "The last step is still being sent",
 
   "parts.down": "{part} is down since {at}",
@@ -62,7 +65,7 @@ export const en = {
 
   "sound.on": "Sound on",
   "sound.off": "Muted until {at}",
-  "sound.blocked": "Sound blocked by the browser · click to enable",
+  "sound.blocked": "Sound blocked · click to enable",
   "sound.mute": "Mute for 5 minutes (never hold-up, duress or SOS)",
   "sound.unmute": "Sound on again",
 
@@ -160,7 +163,7 @@ export const en = {
   "clock.t9": "Cleared",
   "clock.t10": "Closed",
   "clock.none": "—",
-  "clock.of": "{time} / {target}",
+  "clock.of": "{time}/{target}",
   "clock.target.source": "{figure} ({source})",
 
   "video.connecting": "Connecting…",
@@ -388,6 +391,7 @@ export const en = {
   "devices.accepted": "Acceptance of {name} is recorded",
   "devices.videoseen": "Picture seen on site",
   "devices.alarmtested": "Alarm triggered on site",
+  "devices.positionseen": "Position and bearing checked",
   "devices.notes": "Notes",
   "devices.accept.hint": "Tick only what you saw yourself; it becomes evidence at rung “accepted”.",
   "devices.accept.need": "Tick at least one",

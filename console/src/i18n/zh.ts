@@ -42,7 +42,10 @@ export const zh = {
   "why.closed": "警情已结束",
   "why.mine": "已由你认领",
   "why.acked": "已确认",
-  "why.state": "当前状态（{state}）不能做这一步",
+  "why.judged": "已判定",
+  "why.unjudged": "先核实",
+  "why.noneunderway": "没有在途警力",
+  "why.nonesent": "没有已派警力",
   "why.busy": "上一步还在提交",
 
   "parts.down": "{part}中断，自 {at} 起",
@@ -60,7 +63,7 @@ export const zh = {
 
   "sound.on": "声音 开",
   "sound.off": "静音 至 {at}",
-  "sound.blocked": "声音被浏览器禁止 · 点此开启",
+  "sound.blocked": "声音未开启 · 点此开启",
   "sound.mute": "静音 5 分钟（劫持、胁迫、求救不静音）",
   "sound.unmute": "恢复声音",
 
@@ -158,7 +161,7 @@ export const zh = {
   "clock.t9": "清场",
   "clock.t10": "结案",
   "clock.none": "—",
-  "clock.of": "{time} / {target}",
+  "clock.of": "{time}/{target}",
   "clock.target.source": "{figure}（{source}）",
 
   "video.connecting": "正在接通…",
@@ -386,6 +389,7 @@ export const zh = {
   "devices.accepted": "{name} 的验收已记录",
   "devices.videoseen": "现场看到画面",
   "devices.alarmtested": "现场触发过报警",
+  "devices.positionseen": "核对过位置和朝向",
   "devices.notes": "备注",
   "devices.accept.hint": "两项都要亲眼看到才勾选；结果作为“验收”级证据。",
   "devices.accept.need": "至少勾选一项",

@@ -79,7 +79,7 @@ export class Board {
   }
 
   private roadStyle(properties: GeoJSON.GeoJsonProperties): L.PathOptions {
-    const weight = ROAD_WIDTH[String(properties?.class ?? "")] ?? 2;
+    const weight = ROAD_WIDTH[String(properties?.road_class ?? "")] ?? 2;
     const main = weight >= 4;
     const colour = getComputedStyle(this.element)
       .getPropertyValue(main ? "--road-main" : "--road")
@@ -151,7 +151,7 @@ export class Board {
 
   look(at: L.LatLngTuple): void {
     this.fitted = true;
-    this.map.setView(at, Math.max(this.map.getZoom(), 15), { animate: !reduced(), duration: 0.35 });
+    this.map.setView(at, Math.max(this.map.getZoom(), 14), { animate: !reduced(), duration: 0.35 });
   }
 
   zoom(by: 1 | -1): void {

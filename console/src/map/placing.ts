@@ -104,9 +104,7 @@ export function groundsOf(features: GeoJSON.FeatureCollection): Placed[] {
 }
 
 const groundKind = (facts: Record<string, unknown>): "checkpoint" | "site" =>
-  facts.kind === "checkpoint" || facts.layer === "checkpoint" || facts.what === "checkpoint"
-    ? "checkpoint"
-    : "site";
+  facts.kind === "checkpoint" ? "checkpoint" : "site";
 
 /** From each car on its way to the chosen incident. */
 export function waysOf(model: DeskModel, selected: string): [Point, Point][] {

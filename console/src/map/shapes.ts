@@ -294,7 +294,8 @@ function label(ctx: CanvasRenderingContext2D, glyph: Glyph, colours: Colours): v
   ctx.lineWidth = 3;
   ctx.lineJoin = "round";
   ctx.strokeStyle = colours.ground;
-  const x = RADIUS[glyph.kind] + 7;
+  const ringed = (glyph.kind === "incident" || glyph.kind === "car") && glyph.selected;
+  const x = RADIUS[glyph.kind] + (ringed ? 15 : 7);
   ctx.strokeText(glyph.label, x, 4.5, LABEL_WIDTH_PX - x - 4);
   ctx.fillStyle = faded ? colours.faint : strong ? colours.ink : colours.muted;
   ctx.fillText(glyph.label, x, 4.5, LABEL_WIDTH_PX - x - 4);

@@ -2,7 +2,7 @@
 
 import { useMemo, useState } from "preact/hooks";
 import { devices as api, type DeviceKind } from "../api";
-import type { Devices as All, CameraView, PanelView, TrackerView } from "../api/types";
+import type { Devices as All, CameraView, PanelView, Right, TrackerView } from "../api/types";
 import { serverNow } from "../clock";
 import { Accept, Remove, View } from "../devices/Dialogs";
 import { AddDevice } from "../devices/Forms";
@@ -209,7 +209,7 @@ function DeviceRow({
   onDo,
 }: {
   row: Row;
-  rights: readonly string[];
+  rights: readonly Right[];
   onDo: (doing: Doing) => void;
 }) {
   const now = serverNow();

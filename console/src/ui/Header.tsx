@@ -1,6 +1,7 @@
 // The line on top of every page: where we are, whether the data is live, sound, who, and the hub's clock.
 
 import { session as sessions } from "../api";
+import type { Right } from "../api/types";
 import { serverNow } from "../clock";
 import { trouble } from "../desk/model";
 import { dateOf, timeOfDay } from "../format";
@@ -10,7 +11,7 @@ import { hrefOf, type Page, route } from "../route";
 import { mute, mutedUntil, sound, unlock } from "../sound";
 import { useStore, useTick } from "../store";
 
-const NAV: readonly { page: Page; right: string }[] = [
+const NAV: readonly { page: Page; right: Right }[] = [
   { page: "desk", right: "incidents.see" },
   { page: "coverage", right: "coverage.see" },
   { page: "devices", right: "devices.see" },

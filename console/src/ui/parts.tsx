@@ -33,7 +33,7 @@ function PriorityShape({ level }: { level: number }) {
   return <rect x="1.5" y="1.5" width="21" height="21" rx="3" />;
 }
 
-export const Keycap = ({ of }: { of: string }) => <kbd aria-hidden="true">{of}</kbd>;
+export const Keycap = ({ of }: { of: string }) => <kbd>{of}</kbd>;
 
 interface ActionProps {
   testId: string;
@@ -124,9 +124,10 @@ export function Dialog({ title, testId, onClose, children }: DialogProps) {
   );
 }
 
-/** A labelled field. */
+/** A labelled field: the control is the child. */
 export function Field(props: { label: string; hint?: string; children: ComponentChildren }) {
   return (
+    // biome-ignore lint/a11y/noLabelWithoutControl: the control is among the children
     <label class="field">
       <span>{props.label}</span>
       {props.children}

@@ -46,7 +46,6 @@ export function LiveVideo({ camera, reason }: Props) {
   const moving = state === "live";
   return (
     <figure class={`video ${state}`} data-testid="live-video" data-state={state} data-camera={camera}>
-      {/* biome-ignore lint/a11y/useMediaCaption: surveillance video without sound */}
       <video ref={element} muted autoplay playsInline />
       {watched.frameAt === null && <Still camera={camera} reason={reason} />}
       <Mark state={state} watched={watched} />
