@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import cast
 from xml.etree import ElementTree as ET
 
 from simulator.cameras import device_service
@@ -94,6 +95,7 @@ class Responder(asyncio.DatagramProtocol):
     def __init__(self, devices: Callable[[], Sequence[Device]], host: str) -> None:
         self._devices, self._host = devices, host
         self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         self._tokens, self._filled_s = float(PROBES_A_SECOND), time.monotonic()
 
     async def start(self) -> None:
@@ -107,16 +109,19 @@ class Responder(asyncio.DatagramProtocol):
         await loop.create_datagram_endpoint(lambda: self, sock=listening)
         self._tell("Hello")
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Says Bye and leaves."""
         if self._transport is not None:
             self._tell("Bye")
             self._transport.close()
             self._transport = None
+            await self._closed.wait()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._closed.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if self._transport is None or not self._allowed():

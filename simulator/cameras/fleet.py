@@ -101,7 +101,7 @@ class CameraFleet:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError, rendering.RenderError):
                 await task
-        self._responder.stop()
+        await self._responder.stop()
         await asyncio.gather(*(station.server.stop() for station in self._stations.values()))
         await self._rtsp.stop()
 

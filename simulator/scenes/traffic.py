@@ -22,6 +22,7 @@ SEEN_SHARE = 0.001
 """A mover counts as seen from the moment it fills a thousandth of the picture."""
 QUIET_EDGE_S = 0.6
 """Nothing moves so close to either end of the traffic clip, so that its joints show no jump."""
+LOOK_EVERY_M = 2.5
 APART_S = 3.0
 """Stretches of movement either overlap or lie at least so far apart."""
 
@@ -151,7 +152,7 @@ def _seen(eye: Eye, passage: Passage) -> tuple[float, float] | None:
         return _share_seen(eye, passage.box(at_s)) >= SEEN_SHARE
 
     reach_s = REACH_M / abs(passage.velocity_mps)
-    step_s = 1.0 / abs(passage.velocity_mps)
+    step_s = LOOK_EVERY_M / abs(passage.velocity_mps)
     coarse = [t for t in np.arange(-reach_s, reach_s, step_s).tolist() if visible(t)]
     if not coarse:
         return None
