@@ -83,7 +83,7 @@ class HomeAssistant(Convention):
         self._texts: dict[str, str] = {}
         self._kept: set[str] = set()
         self._described: dict[str, tuple[Entity, ...]] = {}
-        self._nodes: dict[str, set[str]] = {}
+        self._nodes: dict[str, dict[str, None]] = {}
         self._states: dict[str, list[tuple[str, Entity]]] = {}
         self._links: dict[str, list[tuple[str, Entity, Availability]]] = {}
         self._count = 0
@@ -161,17 +161,17 @@ class HomeAssistant(Convention):
 
     def _put(self, topic: str, entities: tuple[Entity, ...], text: str) -> None:
         gone = self._described.get(topic, ())
-        nodes = {entity.node for entity in (*gone, *entities)}
+        nodes = dict.fromkeys(entity.node for entity in (*gone, *entities))
         for node in nodes:
             self._unwire(node)
-            self._nodes.setdefault(node, set()).discard(topic)
+            self._nodes.setdefault(node, {}).pop(topic, None)
         self._described.pop(topic, None)
         self._texts.pop(topic, None)
         if entities:
             self._described[topic], self._texts[topic] = entities, text
         self._count += len(entities) - len(gone)
         for entity in entities:
-            self._nodes[entity.node].add(topic)
+            self._nodes[entity.node][topic] = None
         for node in nodes:
             self._wire(node)
 

@@ -45,7 +45,7 @@ class Judge:
     def judge(self, statements: Sequence[Statement], now: datetime, *, retained: bool) -> list[Observation]:
         """Observations of one message, heard at `now`."""
         found: list[Observation] = []
-        for statement in statements:
+        for statement in sorted(statements, key=_order):
             found += self._said(statement.panel, statement.body, now, retained)
         if not retained:
             for panel in {statement.panel for statement in statements}:
@@ -136,6 +136,13 @@ class Judge:
             if name.startswith("zone:") and value == "1a"
         }
         return any(name.rpartition("|")[2] in ALARMS for name in alarms)
+
+
+def _order(statement: Statement) -> int:
+    """Of what one message says at once: whether it is armed, then its zones, then that it has triggered."""
+    if not isinstance(statement.body, Arming):
+        return 1
+    return 2 if statement.body.state == ArmState.TRIGGERED else 0
 
 
 def _with_armed(body: PointState, armed: bool | None) -> PointState:

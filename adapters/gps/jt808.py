@@ -164,9 +164,10 @@ class Jt808(StreamDecoder):
         return Report(header.address, said, self._reply(header, Result.OK))
 
     def _register(self, header: Header, body: bytes) -> Report:
-        content = struct.pack(">HB", header.serial, 0) + self._code(header).encode()
+        facts = _facts(header, body)
+        content = struct.pack(">HB", header.serial, Result.OK) + self._code(header).encode()
         reply, _ = self._frame(Message.REGISTERED, content, header)
-        return Report(header.address, (Said(_facts(header, body)),), reply)
+        return Report(header.address, (Said(facts),), reply)
 
     def _authenticate(self, header: Header, body: bytes) -> Report:
         code = body

@@ -349,7 +349,7 @@ class Device:
         return True
 
     async def close(self) -> None:
-        """Closes connections. The subscription runs out by itself: at an Unsubscribe some cameras drop all."""
+        """Closes connections. The subscription runs out: some cameras drop all of them at an Unsubscribe."""
         async with asking("closing"):
             await self._client.close()
 

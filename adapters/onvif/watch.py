@@ -59,9 +59,8 @@ class Watch:
         for name, value in self._knowledge.of(self.source).items():
             if name.startswith(MOTION) and value:
                 bodies += self._over(name)
-            elif name.startswith(POINT) and "|" not in name.removeprefix(POINT) and value != "None":
-                bodies += self._set(name, None, "")
-                self._forget_parts(name)
+            elif name.startswith(POINT) and "|" not in name and value != "None":
+                bodies += self._set(name, None, self._forget_parts(name))
         self._until.clear()
         return [self._observed(body, now) for body in bodies]
 
@@ -108,11 +107,12 @@ class Watch:
         point, _, condition = whole.removeprefix(POINT).rpartition("/")
         return [PointState(point=point, condition=Condition(condition), active=active, code=code, armed=True)]
 
-    def _forget_parts(self, whole: str) -> None:
-        for name in self._knowledge.of(self.source):
-            if name.startswith(whole + "|"):
-                self._knowledge.learn(self.source, name, "None", rest="")
-                self._until.pop(name, None)
+    def _forget_parts(self, whole: str) -> str:
+        """Gives the topic of one of them."""
+        parts = [name for name in self._knowledge.of(self.source) if name.startswith(whole + "|")]
+        for name in parts:
+            self._knowledge.learn(self.source, name, "None", rest="")
+        return _topic_of(parts[0]) if parts else ""
 
     def _hold(self, name: str, meaning: Meaning, now: datetime) -> None:
         if meaning.held_s is not None:
