@@ -10,7 +10,6 @@ from hub.domain import alarm, correlate, handling
 from hub.domain.approach import Approach, Fix, Geofence, Sign, advanced
 from hub.domain.condition import AlarmCondition
 from hub.domain.device import CameraView, Health, PanelView, ZoneView
-from hub.domain.freshness import unit_at
 from hub.domain.health import health_of
 from hub.domain.incident import Assignment, ClockPoints, Incident, IncidentState
 from hub.domain.response import (
@@ -81,6 +80,8 @@ class Sightings:
         self._registers = registers
         self._fence = fence
         self._approaches: dict[str, Approach] = {}
+        self._intervals: dict[str, float] = {}
+        self._intervals_of = -1
 
     def take(self, seen: Seen) -> None:
         """Applies one observation."""
@@ -404,16 +405,24 @@ class Sightings:
 
     def interval_of(self, unit: Unit) -> float:
         """The shortest interval among the unit's trackers, in seconds."""
-        own = [one.interval_s for one in self._registers.trackers() if one.unit == unit.id]
-        return min(own, default=DUTY_INTERVAL_S)
+        if self._intervals_of != self._registers.version:
+            self._intervals_of = self._registers.version
+            self._intervals = {}
+            for one in self._registers.trackers():
+                known = self._intervals.get(one.unit, one.interval_s)
+                self._intervals[one.unit] = min(known, one.interval_s)
+        return self._intervals.get(unit.id, DUTY_INTERVAL_S)
 
-    def _unit_heard(self, seen: Seen, moved: Unit | None = None) -> None:
-        unit = moved or self.unit_for(seen.source)
-        if unit is None:
-            return
-        before = self._board.units.working.get(f"unit:{unit.id}")
-        fresh = unit_at(replace(unit, heard_at=seen.now), self.interval_of(unit), seen.now)
-        tell = before is None or fresh.link is not before.link
+    def _unit_heard(self, seen: Seen) -> None:
+        unit = self.unit_for(seen.source)
+        if unit is not None:
+            fresh = replace(unit, heard_at=seen.now, link=UnitLink.ONLINE)
+            self._put_heard(seen, unit, fresh)
+
+    def _put_heard(self, seen: Seen, before: Unit, fresh: Unit) -> None:
+        """A car that was heard: news only where it was new or had been stale."""
+        known = f"unit:{before.id}" in self._board.units.working
+        tell = not known or before.link is not UnitLink.ONLINE
         self._board.put_unit(seen.tx, fresh, seen.cause, tell=tell)
 
     def _position(self, seen: Seen, body: Position) -> None:
@@ -431,8 +440,10 @@ class Sightings:
             speed_kmh=body.speed_kmh,
             course_deg=body.course_deg,
             fix_at=seen.moment,
+            heard_at=seen.now,
+            link=UnitLink.ONLINE,
         )
-        self._unit_heard(seen, moved)
+        self._put_heard(seen, unit, moved)
         if unit.incident:
             self._approach(seen, unit, body)
 

@@ -41,21 +41,20 @@ class StoreUnavailable(RuntimeError):
     """The transaction could not be committed: nothing of it stands, and the caller may try again."""
 
 
-def canonical(entry: Entry, body: bytes) -> bytes:
-    """`entry` without its hash as JSON with sorted keys, as the chain hashes it."""
+def canonical(entry: Entry | Draft, seq: int, at: datetime, body: bytes) -> bytes:
+    """An entry without its hash as JSON with sorted keys, as the chain hashes it."""
     return msgspec.json.encode(
         {
-            "seq": entry.seq,
-            "at": entry.at,
-            "kind": entry.kind,
-            "subject": entry.subject,
-            "place": entry.place,
-            "body": msgspec.Raw(body),
             "actor": entry.actor,
+            "at": at,
+            "body": msgspec.Raw(body),
             "cause": entry.cause,
+            "kind": entry.kind,
             "late": entry.late,
-        },
-        order="sorted",
+            "place": entry.place,
+            "seq": seq,
+            "subject": entry.subject,
+        }
     )
 
 
@@ -64,9 +63,9 @@ def canonical_body(body: dict[str, Any]) -> bytes:
     return msgspec.json.encode(body, order="sorted")
 
 
-def chained(previous: str, entry: Entry, body: bytes) -> str:
+def chained(previous: str, entry: Entry | Draft, seq: int, at: datetime, body: bytes) -> str:
     """SHA-256 over the previous hash and the entry's canonical JSON, hex."""
-    return hashlib.sha256(previous.encode() + canonical(entry, body)).hexdigest()
+    return hashlib.sha256(previous.encode() + canonical(entry, seq, at, body)).hexdigest()
 
 
 @dataclass(slots=True)
@@ -98,8 +97,10 @@ class Transaction:
 
     def append(self, draft: Draft) -> Entry:
         """Numbers, chains and stores an entry. Its body must consist of JSON's own types."""
+        body = canonical_body(draft.body)
+        seq = self._chain.seq + 1
         entry = Entry(
-            seq=self._chain.seq + 1,
+            seq=seq,
             at=self.now,
             kind=draft.kind,
             subject=draft.subject,
@@ -108,9 +109,8 @@ class Transaction:
             actor=draft.actor,
             cause=draft.cause,
             late=draft.late,
+            hash=chained(self._chain.hash, draft, seq, self.now, body),
         )
-        body = canonical_body(draft.body)
-        entry = replace(entry, hash=chained(self._chain.hash, entry, body))
         self._chain.seq, self._chain.hash = entry.seq, entry.hash
         self._pending.append((entry, body))
         return entry

@@ -66,7 +66,7 @@ def verify(connection: sa.Connection) -> tuple[int, ChainBreak | None]:
     for row in _all_rows(connection):
         if row.seq != expected:
             return expected - 1, ChainBreak(expected, f"missing: the next entry is {row.seq}")
-        if chained(previous, as_entry(row), row.body.encode()) != row.hash:
+        if chained(previous, as_entry(row), row.seq, row.at, row.body.encode()) != row.hash:
             return expected - 1, ChainBreak(row.seq, "its hash does not follow from the entry before it")
         previous, expected = row.hash, expected + 1
     return expected - 1, None
