@@ -33,6 +33,7 @@ class RunningDemo:
     base: str
     name: str
     password: str = field(repr=False)
+    clients: list[Api] = field(default_factory=list, repr=False)
 
     @property
     def settings(self) -> Settings:
@@ -55,8 +56,14 @@ class RunningDemo:
         os.kill(self.pid(part), signal.SIGKILL)
 
     def api(self) -> Api:
-        """A signed-in client."""
-        return Api(self)
+        """A signed-in client; closed when the demo ends."""
+        self.clients.append(Api(self))
+        return self.clients[-1]
+
+    def leave(self) -> None:
+        """Closes every client."""
+        for client in self.clients:
+            client.close()
 
 
 class Api:
@@ -66,6 +73,10 @@ class Api:
         self._demo = demo
         self._http = httpx.Client(base_url=demo.base, timeout=10)
         self.sign_in()
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._http.close()
 
     def sign_in(self) -> None:
         """Signs in anew."""
@@ -123,9 +134,13 @@ def run_demo(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
     command = [sys.executable, "-m", "jifang", "demo", "--data", str(folder), *arguments]
     errors = folder.parent / "demo.err"
     with errors.open("w") as stream, subprocess.Popen(command, stderr=stream, text=True) as process:
+        running = None
         try:
-            yield _announced(process, folder, errors)
+            running = _announced(process, folder, errors)
+            yield running
         finally:
+            if running is not None:
+                running.leave()
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(60)

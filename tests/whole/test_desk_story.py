@@ -10,13 +10,14 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.whole.running import RunningDemo, until
+from tests.whole.running import Api, RunningDemo, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -102,13 +103,7 @@ class HomeAssistantPanel:
 def test_an_alarm_from_the_mqtt_message_to_closed(page: Page, demo: RunningDemo) -> None:
     api = demo.api()
     node = f"test-{uuid.uuid4().hex[:6]}"
-    unit = until(
-        lambda: next(
-            (one for one in api.snapshot()["units"] if one["link"] == "online" and not one["incident"]), None
-        ),
-        60,
-        "a free unit with a position",
-    )
+    unit = until(lambda: free_unit(api), 60, "a free unit with a position")
     # Some 400 m from the car, so that it has to drive and be seen arriving.
     place = {"lat": unit["lat"] + 0.003, "lon": unit["lon"] + 0.002}
     api.post(
@@ -139,11 +134,16 @@ def test_an_alarm_from_the_mqtt_message_to_closed(page: Page, demo: RunningDemo)
         panel.close()
 
 
-def api_incident(api: object, node: str) -> str:
-    """The incident that the panel's alarm opened."""
-    from tests.whole.running import Api
+def free_unit(api: Api) -> dict[str, Any] | None:
+    """A unit that can be sent, and whose position is known."""
+    for unit in api.snapshot()["units"]:
+        if unit["link"] == "online" and unit["lat"] is not None and not unit["incident"]:
+            return dict(unit)
+    return None
 
-    assert isinstance(api, Api)
+
+def api_incident(api: Api, node: str) -> str:
+    """The incident that the panel's alarm opened."""
 
     def look() -> str | None:
         for condition in api.snapshot()["conditions"]:
