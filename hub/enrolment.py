@@ -146,8 +146,6 @@ def check_camera(new: CameraNew) -> None:
     _within("range_m", new.range_m, 1, 20_000)
     if not new.rtsp_main and not new.onvif:
         raise RegisterError("rtsp_main", "give an RTSP address, or an ONVIF address to ask for one")
-    if new.rtsp_sub and not new.rtsp_main and not new.onvif:
-        raise RegisterError("rtsp_main", "is needed where a substream is given")
     for field, address in (("rtsp_main", new.rtsp_main), ("rtsp_sub", new.rtsp_sub)):
         check_url(field, address, ("rtsp", "rtsps"))
     check_url("onvif", new.onvif, ("http", "https"))

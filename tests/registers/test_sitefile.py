@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -213,3 +214,12 @@ def test_a_day_begins_in_shanghai() -> None:
     assert instant("2006-12-31") == datetime(2006, 12, 30, 16, tzinfo=UTC)
     assert instant("2006-12-31T23:59:59+08:00") == datetime(2006, 12, 31, 15, 59, 59, tzinfo=UTC)
     assert instant("") is None
+
+
+async def test_the_example_that_people_start_from(store: Store, registers: Registers) -> None:
+    example = Path(__file__).parents[2] / "config" / "registers" / "example-site.json"
+    imported = await bring(store, registers, example.read_bytes())
+    assert imported.added["camera"] == 2
+    assert registers.root == "city"
+    assert registers.locate("panel:bank-panel", "zone:Vault_door").label == "金库门"
+    assert registers.unit_of("tracker:phone-wang") == "phone-wang"
