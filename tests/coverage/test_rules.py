@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.domain.coverage import (
@@ -26,6 +26,8 @@ from hub.domain.targets import Metric, Of, Pack, Population, Target, last_instan
 
 NOW = datetime(2008, 1, 10, tzinfo=UTC)
 EARLY = datetime(2006, 6, 1, tzinfo=UTC)
+steady = settings(deadline=None, derandomize=True)
+"""The same cases each time, however busy the machine is."""
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ counts = st.integers(0, 10_000).flatmap(
 )
 
 
+@steady
 @given(counts, st.integers(1, 100))
 def test_the_text_never_reads_better_than_the_verdict(counted: tuple[int, int, int], percent: int) -> None:
     n, d, unknown = counted
@@ -71,6 +74,7 @@ def test_the_text_never_reads_better_than_the_verdict(counted: tuple[int, int, i
         assert float(result.rate.rstrip("%")) >= percent
 
 
+@steady
 @given(counts, st.integers(1, 100))
 def test_more_is_never_less_and_the_best_is_never_worse(counted: tuple[int, int, int], percent: int) -> None:
     n, d, unknown = counted
@@ -88,6 +92,7 @@ def test_more_is_never_less_and_the_best_is_never_worse(counted: tuple[int, int,
         assert result.state is State.NOT_APPLICABLE
 
 
+@steady
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_the_text_is_cut_to_two_decimals(n: int, d: int) -> None:
     whole, _, decimals = rate_text(n, d).rstrip("%").partition(".")
@@ -372,6 +377,7 @@ def test_districts_add_up_and_a_jurisdiction_sees_its_own() -> None:
 rungs = st.sampled_from([None, *Rung])
 
 
+@steady
 @given(st.lists(st.tuples(rungs, st.booleans(), st.integers(-400, 400)), max_size=30))
 def test_each_rung_includes_the_one_above_and_time_only_adds(
     drawn: list[tuple[Rung | None, bool, int]],
