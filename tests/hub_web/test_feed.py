@@ -249,7 +249,6 @@ async def test_what_arrives_during_a_long_replay_is_taken_from_the_log_too() -> 
     subscriber.boundary, subscriber.passed = 500, 400
     feed.head = 500 + QUEUE_ENTRIES + 1
     subscriber.offer([encode(entry(seq)) for seq in range(501, feed.head + 1)])
-    assert subscriber.overflowed
     sent += await feed.replay(subscriber)
     assert not subscriber.overflowed
     assert subscriber.boundary == feed.head

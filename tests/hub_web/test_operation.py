@@ -59,7 +59,7 @@ async def test_metrics_count_by_kind_cause_and_route(running: Running, desk: Des
         'jifang_http_answers_total{method="GET",route="/api/v1/incidents/{incident}",status="404"}',
         'jifang_http_problems_total{code="not_found"}',
         'jifang_sign_ins_total{outcome="ok"}',
-        'jifang_cameras{health="unknown"} 2.0',
+        'jifang_panels{health="unknown"}',
         "jifang_broker_up 0.0",
     ):
         assert line in text, line
