@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import TypeVar
 
@@ -81,9 +82,24 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise WireError(str(error), raw) from error
 
 
+def joined(envelopes: Sequence[bytes]) -> bytes:
+    """Encoded envelopes as one message: itself where it is one, a JSON array where they are several."""
+    return envelopes[0] if len(envelopes) == 1 else b"[" + b",".join(envelopes) + b"]"
+
+
+def decode_envelopes(raw: bytes) -> list[Envelope]:
+    """What `joined` made of one or several. Raises `WireError`: a message is understood whole or not."""
+    if not raw.startswith(b"["):
+        return [decode_envelope(raw)]
+    return [_checked(envelope, raw) for envelope in decode(raw, list[Envelope])]
+
+
 def decode_envelope(raw: bytes) -> Envelope:
     """`raw` as an envelope whose observation keeps the promises the types alone can't state."""
-    envelope = decode(raw, Envelope)
+    return _checked(decode(raw, Envelope), raw)
+
+
+def _checked(envelope: Envelope, raw: bytes) -> Envelope:
     observation = envelope.observation
     if envelope.seq < 1:
         raise WireError("$.seq: sequence numbers start at 1", raw)
