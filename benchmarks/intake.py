@@ -187,8 +187,7 @@ def floor_rate(envelopes: Sequence[codec.Envelope], folder: Path) -> float:
     """Observations a second into the store without MQTT and without decoding."""
     with receiver(folder, NoBus()) as hub:
         batches = [
-            [_delivered(envelope) for envelope in envelopes[start : start + MAX_BATCH]]
-            for start in range(0, len(envelopes), MAX_BATCH)
+            _delivered(envelopes[start : start + MAX_BATCH]) for start in range(0, len(envelopes), MAX_BATCH)
         ]
         began = time.perf_counter()
         for batch in batches:
@@ -198,16 +197,24 @@ def floor_rate(envelopes: Sequence[codec.Envelope], folder: Path) -> float:
     return len(envelopes) / took
 
 
-def _delivered(envelope: codec.Envelope) -> Any:
-    topic = topics.OBSERVATIONS.format(sender=envelope.sender)
-    return understood(Message(topic, codec.encode(envelope), False, False, 0, lambda: None))
+def _delivered(envelopes: Sequence[codec.Envelope]) -> Any:
+    """As intake holds them once they are decoded."""
+    payload = codec.joined([codec.encode(envelope) for envelope in envelopes])
+    return understood(Message(topics.OBSERVATIONS.format(sender=SENDER), payload, False, False, 0, _nothing))
 
 
-def drain_rate(envelopes: Sequence[codec.Envelope], folder: Path) -> float:
-    """Observations a second from the broker's queue into the log, acknowledged after commit."""
+def _nothing() -> None:
+    """No broker waits for an acknowledgement."""
+
+
+def drain_rate(envelopes: Sequence[codec.Envelope], folder: Path, together: int) -> float:
+    """Observations a second from the broker's queue into the log, acknowledged after commit.
+
+    `together`: observations in one message, as a courier sends them.
+    """
     broker = own_broker(folder / "broker")
     with running(broker, save_on_change=False):
-        _fill(broker.as_internal(), envelopes)
+        _fill(broker.as_internal(), envelopes, together)
     with running(broker):
         bus = MqttBus(broker.as_internal(), "hub")
         with receiver(folder, bus) as hub:
@@ -226,7 +233,7 @@ def drain_rate(envelopes: Sequence[codec.Envelope], folder: Path) -> float:
     return len(envelopes) / took
 
 
-def _fill(broker: Broker, envelopes: Sequence[codec.Envelope]) -> None:
+def _fill(broker: Broker, envelopes: Sequence[codec.Envelope], together: int) -> None:
     """Leaves the backlog at the broker, for the hub's session."""
     hub = MqttBus(broker, "hub")
     subscribed = threading.Event()
@@ -244,7 +251,9 @@ def _fill(broker: Broker, envelopes: Sequence[codec.Envelope]) -> None:
         if field.connected:
             field.publish(topic, b"are you there?").result(5)
     hub.stop()
-    for done in [field.publish(topic, codec.encode(envelope)) for envelope in envelopes]:
+    payloads = [codec.encode(envelope) for envelope in envelopes]
+    groups = [payloads[start : start + together] for start in range(0, len(payloads), together)]
+    for done in [field.publish(topic, codec.joined(group)) for group in groups]:
         done.result(60)
     field.stop()
 
@@ -260,32 +269,39 @@ def _check(hub: Receiver, count: int) -> None:
     assert hub.store.query(stored_log.verify) == (hub.store.head, None)
 
 
-def measure(count: int, rounds: int) -> dict[str, Any]:
-    """Floor and drain in turn; the best of each counts, as the machine is shared."""
-    floors, drains = [], []
-    with tempfile.TemporaryDirectory(prefix="jifang-bench-") as folder:
+def measure(count: int, rounds: int, together: int) -> dict[str, Any]:
+    """Floor and drains in turn; the best of each counts, as the machine is shared."""
+    floors, drains, singly = [], [], []
+    with tempfile.TemporaryDirectory(prefix="jifang-bench-") as name:
+        folder = Path(name)
         for number in range(rounds):
             envelopes = backlog(count, number)
-            floors.append(floor_rate(envelopes, Path(folder) / f"floor-{number}"))
-            drains.append(drain_rate(envelopes, Path(folder) / f"drain-{number}"))
-            print(f"round {number + 1}: floor {floors[-1]:.0f}/s, drain {drains[-1]:.0f}/s", flush=True)
+            floors.append(round(floor_rate(envelopes, folder / f"floor-{number}")))
+            drains.append(round(drain_rate(envelopes, folder / f"drain-{number}", together)))
+            singly.append(round(drain_rate(envelopes, folder / f"single-{number}", 1)))
+            told = f"floor {floors[-1]}/s, drain {drains[-1]}/s, one a message {singly[-1]}/s"
+            print(f"round {number + 1} of {rounds}: {told}", flush=True)
     return {
         "name": "intake",
         "figures": {
-            "observations_per_s": round(max(drains)),
-            "rounds": [round(rate) for rate in drains],
+            "observations_per_s": max(drains),
+            "rounds": drains,
+            "one_a_message_per_s": max(singly),
+            "one_a_message_ratio": round(max(singly) / max(floors), 3),
             "lost": 0,
             "doubled": 0,
         },
-        "baseline": {"group_commit_per_s": round(max(floors)), "rounds": [round(rate) for rate in floors]},
+        "baseline": {"group_commit_per_s": max(floors), "rounds": floors},
         "ratio": round(max(drains) / max(floors), 3),
         "conditions": {
             "observations": count,
+            "observations_a_message": together,
             "mix": "70 % positions, 15 % heartbeats, 10 % motion, 5 % zones",
             "batch": MAX_BATCH,
             "store": "SQLite WAL, synchronous=FULL",
             "broker": "Mosquitto, saving on change",
             "cores": os.cpu_count(),
+            "load_1m": round(os.getloadavg()[0], 1),
             "python": platform.python_version(),
         },
     }
@@ -295,9 +311,10 @@ def main() -> None:
     """Prints progress, and the result as one JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000, help="observations in a backlog")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--together", type=int, default=50, help="observations in one message")
     given = parser.parse_args()
-    print(json.dumps(measure(given.count, given.rounds), ensure_ascii=False))
+    print(json.dumps(measure(given.count, given.rounds, given.together), ensure_ascii=False))
 
 
 if __name__ == "__main__":

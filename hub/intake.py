@@ -93,10 +93,12 @@ class _Junk:
 
 @dataclass(slots=True)
 class _Item:
-    """One delivery, understood as far as it could be."""
+    """One thing that was delivered, understood as far as it could be."""
 
     message: Message
     envelope: codec.Envelope | None = None
+    last: bool = True
+    """The last of its message: then the message may be acknowledged."""
     floor: tuple[str, codec.Stored] | None = None
     junk: _Junk | None = None
     still_hash: str = ""
@@ -164,14 +166,17 @@ class Intake:
                 self._take(batch)
 
     def _gather(self) -> list[_Item]:
-        first = self._waiting.get()
-        gathered = [first]
-        while gathered[-1] is not None and len(gathered) < MAX_BATCH:
+        message = self._waiting.get()
+        gathered: list[_Item] = []
+        while message is not None:
+            gathered += understood(message)
+            if len(gathered) >= MAX_BATCH:
+                break
             try:
-                gathered.append(self._waiting.get_nowait())
+                message = self._waiting.get_nowait()
             except queue.Empty:
                 break
-        return [understood(message) for message in gathered if message is not None]
+        return gathered
 
     def _take(self, batch: list[_Item]) -> None:
         """Stores a batch, however long the store takes to be able to, and only then acknowledges it."""
@@ -187,7 +192,8 @@ class Intake:
             return
         self._standings.update(standings)
         for item in batch:
-            item.message.ack()
+            if item.last:
+                item.message.ack()
         self._confirm(standings)
         _count(outcome)
 
@@ -321,31 +327,41 @@ def judged(observation: Observation, now: datetime) -> Observation:
     return msgspec.structs.replace(observation, lateness=lateness)
 
 
-def understood(message: Message) -> _Item:
+def understood(message: Message) -> list[_Item]:
     """A delivery as what it says, or as what is to be quarantined."""
     _, family, sender = message.topic.split("/", 2)
     try:
         if family == "obs":
-            return _Item(message, envelope=_envelope(message, sender))
+            return _observations(message, sender)
         if family == "floor":
-            return _Item(message, floor=(sender, codec.decode(message.payload, codec.Stored)))
-        return _Item(message, junk=_as_junk(codec.decode(message.payload, codec.Rejected)))
+            return [_Item(message, floor=(sender, codec.decode(message.payload, codec.Stored)))]
+        return [_Item(message, junk=_as_junk(codec.decode(message.payload, codec.Rejected)))]
     except codec.WireError as error:
-        return _Item(message, junk=_own_junk(message, error.reason))
+        return [_Item(message, junk=_own_junk(message, error.reason))]
 
 
-def _envelope(message: Message, sender: str) -> codec.Envelope:
-    envelope = codec.decode_envelope(message.payload)
+def _observations(message: Message, sender: str) -> list[_Item]:
+    envelopes = codec.decode_envelopes(message.payload)
+    if not envelopes:
+        raise codec.WireError("$: holds no envelope", message.payload)
+    for envelope in envelopes:
+        _check(envelope, sender, message.payload)
+    items = [_Item(message, envelope=envelope, last=False) for envelope in envelopes]
+    items[-1].last = True
+    return items
+
+
+def _check(envelope: codec.Envelope, sender: str, raw: bytes) -> None:
+    """Raises `codec.WireError` for what the store couldn't hold or the desk couldn't place."""
     if envelope.sender != sender:
-        raise codec.WireError(f"$.sender: {envelope.sender!r} on the topic of {sender!r}", message.payload)
+        raise codec.WireError(f"$.sender: {envelope.sender!r} on the topic of {sender!r}", raw)
     if not 0 < len(envelope.observation.id) <= 300:
-        raise codec.WireError("$.observation.id: must have 1 to 300 characters", message.payload)
+        raise codec.WireError("$.observation.id: must have 1 to 300 characters", raw)
     if len(envelope.observation.source) > 200:
-        raise codec.WireError("$.observation.source: has over 200 characters", message.payload)
+        raise codec.WireError("$.observation.source: has over 200 characters", raw)
     body = envelope.observation.body
     if isinstance(body, Position) and not (abs(body.lat) <= 90 and abs(body.lon) <= 180):
-        raise codec.WireError("$.observation.body: is no place on earth", message.payload)
-    return envelope
+        raise codec.WireError("$.observation.body: is no place on earth", raw)
 
 
 def _as_junk(rejected: codec.Rejected) -> _Junk:

@@ -304,10 +304,29 @@ def test_what_was_not_acknowledged_comes_again_and_is_stored_once(
     field_bus.stop()
 
 
-def test_an_outbox_is_emptied_through_intake(at_work: Field, tmp_path: Path) -> None:
+def test_several_in_one_message_are_each_stored_once(at_work: Field) -> None:
+    envelopes = []
+    for seq in (1, 2, 2, 3):
+        one = intrusion(at_work.core, active=seq % 2 == 1).named(f"{at_work.sender}:e1:{seq}")
+        envelopes.append(
+            codec.encode(codec.Envelope(sender=at_work.sender, epoch="e1", seq=seq, observation=one))
+        )
+    at_work.raw(codec.joined(envelopes))
+    at_work.raw(b"[]")
+    at_work.raw(b"[" + envelopes[0] + b",3]")
+    at_work.publish(4, intrusion(at_work.core, active=False))
+    eventually(lambda: at_work.mark() == 4)
+    assert at_work.logged() == [f"{at_work.sender}:e1:{seq}" for seq in (1, 2, 3, 4)]
+    reasons = [kept.reason for kept in at_work.core.store.query(quarantine.listed)]
+    assert len(reasons) == 2
+    assert any("no envelope" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("batch", [1, 50])
+def test_an_outbox_is_emptied_through_intake(at_work: Field, tmp_path: Path, batch: int) -> None:
     outbox = Outbox(tmp_path / "outbox.db", f"{at_work.sender}-o")
     bus = a_bus(at_work.broker, f"{at_work.sender}-o")
-    courier = Courier(outbox, bus)
+    courier = Courier(outbox, bus, batch=batch)
     courier.start()
     for number in range(300):
         outbox.append([intrusion(at_work.core, active=number % 2 == 0)])
