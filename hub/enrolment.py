@@ -15,18 +15,23 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ADDRESS_FORMS = {
-    "owntracks": (re.compile(r"[^/\s]+/[^/\s]+"), "user/device"),
-    "jt808": (re.compile(r"[1-9][0-9]{0,19}"), "the terminal's phone number, without leading zeros"),
+    "owntracks": (re.compile(r"[^/\s]+/[^/\s]+"), "user/device", "“用户/设备”"),
+    "jt808": (
+        re.compile(r"[1-9][0-9]{0,19}"),
+        "the terminal's phone number, without leading zeros",
+        "终端手机号，不带前面的零",
+    ),
 }
 
 
 class RegisterError(ValueError):
-    """An entry that can't be taken into the register: names the field and the reason."""
+    """An entry that can't be taken into the register: names the field and the reason, in both languages."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, reason_zh: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.reason_zh = reason_zh
 
 
 class NotRegistered(RegisterError):
@@ -145,7 +150,11 @@ def check_camera(new: CameraNew) -> None:
     _within("fov_deg", new.fov_deg, 1, 360)
     _within("range_m", new.range_m, 1, 20_000)
     if not new.rtsp_main and not new.onvif:
-        raise RegisterError("rtsp_main", "give an RTSP address, or an ONVIF address to ask for one")
+        raise RegisterError(
+            "rtsp_main",
+            "give an RTSP address, or an ONVIF address to ask for one",
+            "请填 RTSP 地址，或填 ONVIF 地址由系统询问",
+        )
     for field, address in (("rtsp_main", new.rtsp_main), ("rtsp_sub", new.rtsp_sub)):
         check_url(field, address, ("rtsp", "rtsps"))
     check_url("onvif", new.onvif, ("http", "https"))
@@ -158,7 +167,11 @@ def check_panel(new: PanelNew) -> None:
     check_names(new.id, new.name, new.name_en)
     check_point(new.lat, new.lon)
     if not _WORD.fullmatch(new.convention):
-        raise RegisterError("convention", "is a convention's name, such as homeassistant or paradox")
+        raise RegisterError(
+            "convention",
+            "is a convention's name, such as homeassistant or paradox",
+            "填约定的名称，如 homeassistant 或 paradox",
+        )
     _topic("topic", new.topic)
     _within("interval_s", new.interval_s, 1, 86_400)
     seen: set[str] = set()
@@ -168,13 +181,21 @@ def check_panel(new: PanelNew) -> None:
 
 def _check_zone(where: str, zone: ZoneNew, seen: set[str]) -> None:
     if not zone.key or _CONTROL.search(zone.key) or len(zone.key) > MAX_NAME or set(zone.key) & set("+#"):
-        raise RegisterError(f"{where}.key", "is the zone's name in the panel's topics, without + and #")
+        raise RegisterError(
+            f"{where}.key",
+            "is the zone's name in the panel's topics, without + and #",
+            "填主机主题里的防区名，不含 + 和 #",
+        )
     if zone.key in seen:
-        raise RegisterError(f"{where}.key", f"zone {zone.key} is there twice")
+        raise RegisterError(f"{where}.key", f"zone {zone.key} is there twice", f"防区 {zone.key} 重复")
     seen.add(zone.key)
     if zone.condition not in set(Condition):
         known = ", ".join(Condition)
-        raise RegisterError(f"{where}.condition", f"{zone.condition!r} is none of: {known}")
+        raise RegisterError(
+            f"{where}.condition",
+            f"{zone.condition!r} is none of: {known}",
+            f"{zone.condition!r} 不在其中：{known}",
+        )
     _text(f"{where}.name", zone.name, MAX_NAME)
     _text(f"{where}.name_en", zone.name_en, MAX_NAME)
 
@@ -191,16 +212,22 @@ def check_tracker(new: TrackerNew) -> None:
     if new.id:
         check_id("id", new.id)
     if not new.unit and not new.name:
-        raise RegisterError("name", "is needed where no existing unit is named")
+        raise RegisterError("name", "is needed where no existing unit is named", "没有指定警力单元时须填名称")
     _text("name", new.name, MAX_NAME)
     if not _WORD.fullmatch(new.protocol):
-        raise RegisterError("protocol", "is a tracker protocol's name, such as owntracks or jt808")
+        raise RegisterError(
+            "protocol",
+            "is a tracker protocol's name, such as owntracks or jt808",
+            "填定位协议的名称，如 owntracks 或 jt808",
+        )
     _text("address", new.address, MAX_NAME)
     if not new.address or set(new.address) & set("+#"):
-        raise RegisterError("address", "is needed, without + and #")
+        raise RegisterError("address", "is needed, without + and #", "必填，不含 + 和 #")
     form = _ADDRESS_FORMS.get(new.protocol)
     if form and not form[0].fullmatch(new.address):
-        raise RegisterError("address", f"for {new.protocol} is {form[1]}")
+        raise RegisterError(
+            "address", f"for {new.protocol} is {form[1]}", f"{new.protocol} 的地址应为{form[2]}"
+        )
     _within("interval_s", new.interval_s, 1, 86_400)
 
 
@@ -209,7 +236,7 @@ def check_names(identity: str, name: str, name_en: str) -> None:
     if identity:
         check_id("id", identity)
     if not name.strip():
-        raise RegisterError("name", "is needed")
+        raise RegisterError("name", "is needed", "必填")
     _text("name", name, MAX_NAME)
     _text("name_en", name_en, MAX_NAME)
 
@@ -217,13 +244,21 @@ def check_names(identity: str, name: str, name_en: str) -> None:
 def check_id(field: str, identity: str) -> None:
     """Ids travel in topics and addresses: letters, digits, `_ . -`, at most 64."""
     if not _ID.fullmatch(identity):
-        raise RegisterError(field, "is made of A-Z a-z 0-9 _ . - and has at most 64 characters")
+        raise RegisterError(
+            field,
+            "is made of A-Z a-z 0-9 _ . - and has at most 64 characters",
+            "只用字母、数字、_ . -，最多 64 个字符",
+        )
 
 
 def check_point(lat: float | None, lon: float | None) -> None:
     """Both or neither, in WGS-84 degrees."""
     if (lat is None) != (lon is None):
-        raise RegisterError("lat" if lat is None else "lon", "is needed where the other coordinate is given")
+        raise RegisterError(
+            "lat" if lat is None else "lon",
+            "is needed where the other coordinate is given",
+            "经度和纬度要么都填，要么都不填",
+        )
     _within("lat", lat, -90, 90)
     _within("lon", lon, -180, 180)
 
@@ -231,7 +266,9 @@ def check_point(lat: float | None, lon: float | None) -> None:
 def check_choice(field: str, value: str, known: tuple[str, ...]) -> None:
     """Raises unless `value` is one of `known`."""
     if value not in known:
-        raise RegisterError(field, f"{value!r} is none of: {', '.join(known)}")
+        raise RegisterError(
+            field, f"{value!r} is none of: {', '.join(known)}", f"{value!r} 不在其中：{'、'.join(known)}"
+        )
 
 
 def check_url(field: str, address: str, schemes: tuple[str, ...]) -> None:
@@ -241,9 +278,12 @@ def check_url(field: str, address: str, schemes: tuple[str, ...]) -> None:
     _text(field, address, MAX_ADDRESS)
     parts = _split(field, address)
     if parts.scheme.lower() not in schemes:
-        raise RegisterError(field, f"begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        begins = [f"{scheme}://" for scheme in schemes]
+        raise RegisterError(
+            field, f"must begin with {' or '.join(begins)}", f"应以 {' 或 '.join(begins)} 开头"
+        )
     if not parts.hostname:
-        raise RegisterError(field, "names no host")
+        raise RegisterError(field, "names no host", "缺少主机地址")
 
 
 def _split(field: str, address: str) -> SplitResult:
@@ -251,7 +291,9 @@ def _split(field: str, address: str) -> SplitResult:
         parts = urlsplit(address)
         _ = parts.port
     except ValueError as error:
-        raise RegisterError(field, "is no address: its host or port can't be read") from error
+        raise RegisterError(
+            field, "is no address: its host or port can't be read", "地址读不懂：主机或端口有误"
+        ) from error
     return parts
 
 
@@ -276,19 +318,33 @@ def shown(address: str) -> str:
 
 def _text(field: str, text: str, most: int) -> None:
     if len(text) > most:
-        raise RegisterError(field, f"has {len(text)} characters, at most {most} are allowed")
+        raise RegisterError(
+            field,
+            f"has {len(text)} characters, at most {most} are allowed",
+            f"有 {len(text)} 个字符，最多 {most} 个",
+        )
     if _CONTROL.search(text):
-        raise RegisterError(field, "holds control characters")
+        raise RegisterError(field, "holds control characters", "含有控制字符")
 
 
 def _topic(field: str, topic: str) -> None:
     _text(field, topic, 256)
     if not topic or set(topic) & set("+#") or topic[0] in "/$" or topic[-1] == "/":
-        raise RegisterError(field, "is a topic without + and #, without / at either end")
+        raise RegisterError(
+            field, "is a topic without + and #, without / at either end", "填主题，不含 + 和 #，两端没有 /"
+        )
     if topic.split("/", maxsplit=1)[0] == "jifang":
-        raise RegisterError(field, "jifang/ is our own, field devices can't publish there")
+        raise RegisterError(
+            field,
+            "jifang/ is our own, field devices can't publish there",
+            "jifang/ 由系统自用，现场设备不能发布",
+        )
 
 
 def _within(field: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:
-        raise RegisterError(field, f"is {value:g}, must lie between {least:g} and {most:g}")
+        raise RegisterError(
+            field,
+            f"is {value:g}, must lie between {least:g} and {most:g}",
+            f"是 {value:g}，应在 {least:g} 到 {most:g} 之间",
+        )

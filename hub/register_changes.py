@@ -86,7 +86,7 @@ def learn_streams(tx: Transaction, sealer: Sealer, camera: str, main: str, sub: 
     """Fills in RTSP addresses that an ONVIF camera told; what a person entered stands. Whether it changed."""
     row = stored.row(tx.connection, tables.cameras, camera)
     if row is None or row["until"] is not None:
-        raise NotRegistered("camera", f"there is no camera {camera}")
+        raise NotRegistered("camera", f"there is no camera {camera}", f"没有摄像机 {camera}")
     access = unseal(sealer, camera, row["sealed"])
     if access.rtsp_main and not access.learned:
         return False
@@ -153,9 +153,13 @@ def remove(tx: Transaction, what: str, identity: str, reason: str, actor: str) -
     table = TABLES[what]
     row = _required(tx, table, what, identity)
     if not reason.strip():
-        raise RegisterError("reason", "is needed: what leaves a register leaves it for a reason")
+        raise RegisterError(
+            "reason", "is needed: what leaves a register leaves it for a reason", "移出登记册必须写明理由"
+        )
     if len(reason) > MAX_REASON:
-        raise RegisterError("reason", f"has {len(reason)} characters, at most {MAX_REASON} are allowed")
+        raise RegisterError(
+            "reason", f"has {len(reason)} characters, at most {MAX_REASON}", f"最多 {MAX_REASON} 个字符"
+        )
     place = row["place"] if "place" in row else _place_of(tx, what, row)
     stored.change(tx.connection, table, identity, {"until": tx.now, "reason": reason})
     note(tx, what, identity, "removed", place, actor, {"id": identity, "name": row.get("name", "")}, reason)
@@ -180,11 +184,19 @@ def accept(tx: Transaction, source: str, acceptance: Acceptance, actor: str) -> 
     what, _, identity = source.partition(":")
     tested = _ACCEPTED_BY.get(what)
     if tested is None:
-        raise RegisterError("source", "is camera:…, panel:… or tracker:…")
+        raise RegisterError(
+            "source", "is camera:…, panel:… or tracker:…", "应为 camera:…、panel:… 或 tracker:…"
+        )
     if not any(getattr(acceptance, one) for one in tested):
-        raise RegisterError(tested[0], f"must be true: without it a {what} isn't accepted")
+        raise RegisterError(
+            tested[0], f"must be true: without it a {what} isn't accepted", "没有这一项不能验收"
+        )
     if len(acceptance.note) > MAX_REASON:
-        raise RegisterError("note", f"has {len(acceptance.note)} characters, at most {MAX_REASON}")
+        raise RegisterError(
+            "note",
+            f"has {len(acceptance.note)} characters, at most {MAX_REASON}",
+            f"最多 {MAX_REASON} 个字符",
+        )
     row = _required(tx, TABLES[what], "source", identity)
     facts = msgspec.to_builtins(acceptance)
     stored.add_evidence(
@@ -339,8 +351,13 @@ def _free_id(tx: Transaction, table: Table, wanted: str, prefix: str) -> str:
         return f"{prefix}-{secrets.token_hex(4)}"
     row = stored.row(tx.connection, table, wanted)
     if row is not None:
-        gone = "was used before and removed" if row["until"] is not None else "is taken"
-        raise AlreadyRegistered("id", f"{wanted} {gone}; choose another")
+        if row["until"] is None:
+            raise AlreadyRegistered(
+                "id", f"{wanted} is taken; choose another", f"{wanted} 已被占用，请换一个"
+            )
+        raise AlreadyRegistered(
+            "id", f"{wanted} was used before and removed; choose another", f"{wanted} 用过并已移除，请换一个"
+        )
     return wanted
 
 
@@ -348,7 +365,7 @@ def _free_address(tx: Transaction, table: Table, field: str, **columns: str) -> 
     same = [table.c[name] == value for name, value in columns.items()]
     taken = tx.connection.execute(select(table.c.id).where(and_(table.c.until.is_(None), *same))).scalar()
     if taken is not None:
-        raise AlreadyRegistered(field, f"already belongs to {taken}")
+        raise AlreadyRegistered(field, f"already belongs to {taken}", f"已属于 {taken}")
 
 
 def _known(tx: Transaction, table: Table, field: str, identity: str) -> dict[str, Any] | None:
@@ -358,7 +375,7 @@ def _known(tx: Transaction, table: Table, field: str, identity: str) -> dict[str
 def _required(tx: Transaction, table: Table, field: str, identity: str) -> dict[str, Any]:
     row = stored.row(tx.connection, table, identity)
     if row is None or row.get("until") is not None:
-        raise NotRegistered(field, f"{identity!r} isn't in the register")
+        raise NotRegistered(field, f"{identity!r} isn't in the register", f"登记册里没有 {identity}")
     return row
 
 
@@ -369,14 +386,18 @@ def _check_site(tx: Transaction, site: str) -> str:
 
 def _check_place(tx: Transaction, place: str) -> str:
     if place and stored.row(tx.connection, tables.places, place) is None:
-        raise NotRegistered("place", f"{place!r} isn't in the register")
+        raise NotRegistered("place", f"{place!r} isn't in the register", f"没有辖区 {place}")
     return place or root_in(tx)
 
 
 def _check_position(tx: Transaction, field: str, position: str, site: str) -> None:
     row = _known(tx, tables.positions, field, position)
     if row is not None and row["site"] != site:
-        raise RegisterError(field, f"{position} is a position of {row['site']}, not of {site or 'no site'}")
+        raise RegisterError(
+            field,
+            f"{position} is a position of {row['site']}, not of {site or 'no site'}",
+            f"{position} 是 {row['site']} 的部位",
+        )
 
 
 def _place_of_site(tx: Transaction, site: str) -> str:

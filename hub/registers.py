@@ -231,7 +231,7 @@ class Registers:
         """Addresses and credentials. Raises `NotRegistered` or `hub.sealing.SealBroken`."""
         held = self._held
         if identity not in held.cameras:
-            raise NotRegistered("camera", f"there is no camera {identity}")
+            raise NotRegistered("camera", f"there is no camera {identity}", f"没有摄像机 {identity}")
         return changes.unseal(self._sealer, identity, held.sealed[identity])
 
     def work(self) -> tuple[wanted.CameraWork, wanted.PanelWork, wanted.TrackerWork]:

@@ -159,6 +159,7 @@ async def test_a_wrong_camera_is_refused_by_field(
     with pytest.raises(RegisterError) as refused:
         await store.submit(lambda tx: registers.add_camera(tx, new, "li"))
     assert refused.value.field == field
+    assert not refused.value.reason_zh.isascii()
     assert registers.cameras() == ()
     assert store.head == before
 
@@ -224,6 +225,7 @@ async def test_a_wrong_panel_is_refused_by_field(
     with pytest.raises(RegisterError) as refused:
         await store.submit(lambda tx: registers.add_panel(tx, new, "li"))
     assert refused.value.field == field
+    assert not refused.value.reason_zh.isascii()
 
 
 async def test_a_phone_comes_with_its_unit_and_leaves_with_it(store: Store, registers: Registers) -> None:
@@ -269,6 +271,7 @@ async def test_a_wrong_tracker_is_refused_by_field(
     with pytest.raises(RegisterError) as refused:
         await store.submit(lambda tx: registers.add_tracker(tx, new, "li"))
     assert refused.value.field == field
+    assert not refused.value.reason_zh.isascii()
     assert registers.units() == ()
 
 
