@@ -101,11 +101,12 @@ class PatrolCar(ABC):
 
     def told(self, text: str) -> None:
         """A text reached the driver. With a latitude and longitude in it, off to there."""
-        found = _COORDINATES.search(text)
-        if found is None:
+        found = _COORDINATES.findall(text)
+        if not found:
             log.info("text without coordinates", car=self.car.id)
             return
-        self.sent_to(float(found[1]), float(found[2]))
+        lat, lon = found[-1]  # the place stands at the end
+        self.sent_to(float(lat), float(lon))
 
     def sent_to(self, lat: float, lon: float) -> None:
         """Drives there."""

@@ -1,4 +1,4 @@
-"""`python -m simulator` as the product starts it: description, ledger, SIGTERM, and the same run for a seed."""
+"""`python -m simulator` as the product starts it: description, ledger, SIGTERM, same seed same run."""
 
 from __future__ import annotations
 
