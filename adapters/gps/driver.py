@@ -340,7 +340,8 @@ class Session(asyncio.Protocol):
             self._reject(Refusal("too_many_terminals", f"more than {self._limits.terminals_per_session}"))
             self.close("too many terminals in one session")
             return
-        if not self._driver.introduce(self, report.address, signed_in=self.signed_in or report.signed_in):
+        ours = self._driver.introduce(self, report.address, signed_in=self.signed_in or report.signed_in)
+        if not ours and not report.signing_in:
             reason = f"{report.address} is signed in from elsewhere"
             self._reject(Refusal("terminal_elsewhere", reason, report.address.encode()))
             return

@@ -167,7 +167,7 @@ class Jt808(StreamDecoder):
         facts = _facts(header, body)
         content = struct.pack(">HB", header.serial, Result.OK) + self._code(header).encode()
         reply, _ = self._frame(Message.REGISTERED, content, header)
-        return Report(header.address, (Said(facts),), reply)
+        return Report(header.address, (Said(facts),), reply, signing_in=True)
 
     def _authenticate(self, header: Header, body: bytes) -> Report:
         code = body

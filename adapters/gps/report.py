@@ -49,6 +49,8 @@ class Report:
     reply: bytes = b""
     """To be sent to the terminal once what it said is stored."""
     confirmed: Confirmed | None = None
+    signing_in: bool = False
+    """A step on the way to it, which a terminal may take while we still hold its broken connection."""
     signed_in: bool = False
     """The terminal has proved who it is, as far as the protocol goes."""
 

@@ -98,7 +98,7 @@ def meaning_of(notification: Notification, rows: Iterable[Row] = ROWS) -> Meanin
         key=f"{notification.topic}:{tokens}",
         active=_state(notification, row),
         condition=row.condition,
-        point=row.point.format(token or "1"),
+        point=row.point.format((token or "1").replace("|", "_")),
         code=notification.topic,
         held_s=row.held_s,
     )
