@@ -310,8 +310,8 @@ def measure(count: int, rounds: int, together: int) -> dict[str, Any]:
 def main() -> None:
     """Prints progress, and the result as one JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000, help="observations in a backlog")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--count", type=int, default=10_000, help="observations in a backlog")
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--together", type=int, default=50, help="observations in one message")
     given = parser.parse_args()
     print(json.dumps(measure(given.count, given.rounds, given.together), ensure_ascii=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,11 +18,9 @@ GRID_H = 90
 cv2.setNumThreads(1)
 
 
-def plane_view(plane: object, line_size: int, width: int, height: int) -> Luma:
+def plane_view(plane: Any, line_size: int, width: int, height: int) -> Luma:
     """The picture inside a decoder's plane without copying; `line_size` is the plane's bytes per row."""
-    rows = np.frombuffer(plane, dtype=np.uint8)  # type: ignore[call-overload]
-    view: Luma = rows[: line_size * height].reshape(height, line_size)[:, :width]
-    return view
+    return np.ndarray((height, width), np.uint8, plane, 0, (line_size, 1))
 
 
 class Reducer:
