@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hub import metrics
 from hub.audit import GENESIS, Act, Row, chained, first_break
 from hub.store.engine import Transaction
 from hub.store.tables.accounts import audit
@@ -44,6 +45,7 @@ def append(tx: Transaction, act: Act) -> Row:
             hash=row.hash,
         )
     )
+    tx.after_commit(lambda _head: metrics.AUDIT_ROWS.labels(act.action).inc())
     return row
 
 

@@ -65,7 +65,6 @@ class Hub:
         """Writes a row; raises where it can't be written, and then nothing was allowed."""
         act = act_of(caller, action, subject, **more)
         await self.store.submit(lambda tx: audit_rows.append(tx, act))
-        metrics.AUDIT_ROWS.labels(action).inc()
 
     async def denied(self, caller: Caller, right: Right | None, what: str, reason: str) -> None:
         """Writes down that the decision point said no."""

@@ -25,7 +25,7 @@ from tests.hub_web.conftest import Desk, Running, wait_until
 from tests.hub_web.films import FPS, fingerprint, fingerprints, write_film
 from wire.observations import Motion
 
-SERVER = Path(__file__).parent.parent / "edge" / "rtsp_server.py"
+SERVER = Path(__file__).parent / "rtsp_source.py"
 USER, PASSWORD = "viewer", "p@ss/w:rd-7Q"
 
 
@@ -52,7 +52,10 @@ def start_source(port: int, film: Path) -> Source:
         ["/usr/bin/python3", SERVER, str(port), film, USER, PASSWORD], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    said = process.stdout.readline()
+    if said != "ready\n":
+        process.kill()
+        raise RuntimeError(f"the RTSP server said {said!r} and ended with {process.wait()}")
     return Source(port, film, process)
 
 

@@ -36,7 +36,7 @@ async def incidents(
     state: Literal["open", "closed"] = "open",
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Response:
-    """Incidents, newest first."""
+    """Open ones in the order of the queue, or closed ones, the latest first."""
     hub = hub_of(request)
     found = await hub.desk.incidents(closed=state == "closed", limit=limit)
     return answer([one for one in found if hub.may_see(caller, one.place)])
