@@ -315,11 +315,17 @@ class Desk:
     def _sendable(self, incident: Incident, identity: str) -> Unit:
         unit = self._board.units.working.get(f"unit:{identity}")
         if unit is None:
-            raise ActionRefused(f"unit: there is no unit {identity!r}", incident)
+            raise ActionRefused(f"unit: there is no unit {identity!r}", f"没有单位 {identity}", incident)
         if unit.incident and unit.incident != incident.id:
-            raise ActionRefused(f"unit: {unit.name} is committed to {unit.incident}", incident)
+            raise ActionRefused(
+                f"unit: {unit.name} is committed to {unit.incident}",
+                f"{unit.name} 正在处置警情 {unit.incident}",
+                incident,
+            )
         if unit.status in {UnitStatus.OFF_DUTY, UnitStatus.OUT_OF_SERVICE}:
-            raise ActionRefused(f"unit: {unit.name} is {unit.status.value}", incident)
+            raise ActionRefused(
+                f"unit: {unit.name} is {unit.status.value}", f"{unit.name} 未在岗,不能派警", incident
+            )
         return unit
 
     def _name_of(self, unit: str) -> str:

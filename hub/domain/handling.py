@@ -25,6 +25,23 @@ MAX_TEXT = 2_000
 UNDERWAY = frozenset({AssignmentState.DISPATCHED, AssignmentState.ACCEPTED, AssignmentState.EN_ROUTE})
 ENDED = frozenset({AssignmentState.CLEARED, AssignmentState.DECLINED, AssignmentState.RECALLED})
 
+STATE_NAMES = {
+    IncidentState.NEW: "待接警",
+    IncidentState.TRIAGE: "研判中",
+    IncidentState.PENDING: "待派警",
+    IncidentState.ACTIVE: "处置中",
+    IncidentState.HANDLED: "处置完毕",
+    IncidentState.CLOSED: "已结警",
+    IncidentState.MERGED: "已合并",
+}
+_ACTION_NAMES = {
+    "claimed": "接警",
+    "verified": "核实",
+    "judged false": "判为误报",
+    "given a unit": "派警",
+    "closed": "结警",
+}
+
 _S = IncidentState
 _A = AssignmentState
 
@@ -32,9 +49,10 @@ _A = AssignmentState
 class ActionRefused(ValueError):
     """The incident's state or version doesn't allow the action. `current` is the incident as it stands."""
 
-    def __init__(self, reason: str, current: Incident | None = None) -> None:
+    def __init__(self, reason: str, reason_zh: str, current: Incident | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.reason_zh = reason_zh
         self.current = current
 
 
@@ -46,16 +64,24 @@ def is_open(incident: Incident) -> bool:
 def check_version(incident: Incident, version: int) -> None:
     """Raises `ActionRefused` where a person has acted on the incident since `version`."""
     if version > incident.version:
-        raise ActionRefused(f"version {version} is not known; it is {incident.version}", incident)
+        raise ActionRefused(
+            f"version {version} is not known; it is {incident.version}",
+            f"版本号 {version} 不存在,当前为 {incident.version}",
+            incident,
+        )
     if version < incident.acted_version:
-        raise ActionRefused(f"somebody acted meanwhile: version {version} is out of date", incident)
+        raise ActionRefused(
+            f"somebody acted meanwhile: version {version} is out of date",
+            "警情已被他人处理,请按最新状态操作",
+            incident,
+        )
 
 
 def claimed(incident: Incident, by: str, now: datetime) -> Incident:
     """A person takes it, or takes it over."""
     _allow(incident, is_open(incident), "claimed")
     if incident.claimed_by == by:
-        raise ActionRefused("it is yours already", incident)
+        raise ActionRefused("it is yours already", "警情已由您接警", incident)
     clocks = replace(incident.clocks, t3_acked=incident.clocks.t3_acked or now)
     state = _S.TRIAGE if incident.state is _S.NEW else incident.state
     return _acted(incident, now, state=state, clocks=clocks, claimed_by=by)
@@ -71,7 +97,9 @@ def judged_false(incident: Incident, code: str, now: datetime) -> Incident:
     """The person judges it false, and says why."""
     _allow(incident, incident.state is _S.TRIAGE, "judged false")
     if code not in FALSE_CODES:
-        raise ActionRefused(f"code: {code!r} is none of {', '.join(sorted(FALSE_CODES))}", incident)
+        raise ActionRefused(
+            f"code: {code!r} is none of {', '.join(sorted(FALSE_CODES))}", "误报原因代码无效", incident
+        )
     clocks = replace(incident.clocks, t4_judged=now, t10_closed=now)
     return _acted(incident, now, state=_S.CLOSED, clocks=clocks, close_code=code)
 
@@ -81,7 +109,8 @@ def dispatched(incident: Incident, assignment: Assignment, now: datetime) -> Inc
     able = {_S.TRIAGE, _S.PENDING, _S.ACTIVE, _S.HANDLED}
     _allow(incident, incident.state in able, "given a unit")
     if any(one.unit == assignment.unit and one.state not in ENDED for one in incident.assignments):
-        raise ActionRefused(f"unit: {assignment.unit_name} is on it already", incident)
+        name = assignment.unit_name
+        raise ActionRefused(f"unit: {name} is on it already", f"{name} 已派往本警情", incident)
     clocks = replace(
         incident.clocks,
         t4_judged=incident.clocks.t4_judged or now,
@@ -125,7 +154,7 @@ def arrived(incident: Incident, unit: str, by: str, now: datetime) -> Incident:
     """A person says that the unit is there."""
     changed = on_scene(incident, _running(incident, unit).id, by, now)
     if changed is None:
-        raise ActionRefused(f"unit: {unit} is there already", incident)
+        raise ActionRefused(f"unit: {unit} is there already", f"{unit} 已到场", incident)
     return replace(changed, acted_version=changed.version)
 
 
@@ -163,13 +192,21 @@ def checked_text(incident: Incident, field: str, text: str) -> str:
     """`text` without outer spaces. Raises `ActionRefused` where it is empty or over `MAX_TEXT` characters."""
     text = text.strip()
     if not 0 < len(text) <= MAX_TEXT:
-        raise ActionRefused(f"{field}: must have 1 to {MAX_TEXT} characters, has {len(text)}", incident)
+        raise ActionRefused(
+            f"{field}: must have 1 to {MAX_TEXT} characters, has {len(text)}",
+            f"须填写 1 至 {MAX_TEXT} 字,现为 {len(text)} 字",
+            incident,
+        )
     return text
 
 
 def _allow(incident: Incident, allowed: bool, what: str) -> None:
     if not allowed:
-        raise ActionRefused(f"an incident that is {incident.state} can't be {what}", incident)
+        raise ActionRefused(
+            f"an incident that is {incident.state} can't be {what}",
+            f"警情当前为“{STATE_NAMES[incident.state]}”,不能{_ACTION_NAMES[what]}",
+            incident,
+        )
 
 
 def _acted(
@@ -212,4 +249,4 @@ def _running(incident: Incident, unit: str) -> Assignment:
     for one in reversed(incident.assignments):
         if one.unit == unit and one.state not in ENDED and is_open(incident):
             return one
-    raise ActionRefused(f"unit: {unit} is not on this incident", incident)
+    raise ActionRefused(f"unit: {unit} is not on this incident", f"{unit} 不在本警情中", incident)

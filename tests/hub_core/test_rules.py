@@ -77,6 +77,7 @@ class IncidentLife(RuleBasedStateMachine):
             after = action()
         except ActionRefused as refused:
             assert refused.reason
+            assert refused.reason_zh
             return
         if after is None:
             return
