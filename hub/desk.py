@@ -18,7 +18,7 @@ from hub.domain.approach import Geofence
 from hub.domain.condition import AlarmCondition
 from hub.domain.device import CameraView, Health, HubStatus, PanelView, PartStatus, ZoneView
 from hub.domain.entry import Draft, Entry, EntryKind
-from hub.domain.freshness import unit_at
+from hub.domain.freshness import aged
 from hub.domain.geo import between
 from hub.domain.handling import ActionRefused
 from hub.domain.incident import Assignment, AssignmentState, Incident, Recommended
@@ -352,9 +352,9 @@ class Desk:
 
     def _age_units(self, tx: Transaction, now: datetime) -> None:
         for unit in list(self._board.units.working.values()):
-            aged = unit_at(unit, self._sightings.interval_of(unit), now)
-            if aged is not unit:
-                self._board.put_unit(tx, aged)
+            older = aged(unit, self._sightings.interval_of(unit), now)
+            if older is not unit:
+                self._board.put_unit(tx, older)
 
     def _bound_motion(self, tx: Transaction, now: datetime) -> None:
         for held in list(self._board.cameras.working.values()):

@@ -365,8 +365,12 @@ class Sightings:
             self._refresh_camera(seen, link_up=body.up, reason=body.reason)
         elif seen.source.startswith("panel:"):
             self._refresh_panel(seen, link_up=body.up, reason=body.reason)
+            lost = PointState(point="panel", condition=Condition.COMMS_LOST, active=not body.up)
+            self._point(seen, lost)
         elif body.up:
             self._heard(seen)
+        else:
+            self._unit_gone(seen)
 
     def _heard(self, seen: Seen) -> None:
         """The device itself said something just now."""
@@ -387,13 +391,10 @@ class Sightings:
 
     def unit_for(self, source: str) -> Unit | None:
         """The unit that carries a tracker; an unregistered one stands for itself, off duty."""
-        identity = self._registers.unit_of(source)
-        if identity is not None:
-            return self._board.units.working.get(f"unit:{identity}")
-        own = source.removeprefix("tracker:")
-        held = self._board.units.working.get(f"unit:{own}")
-        if held is not None:
+        held = self._board.units.working.get(self._unit_key(source))
+        if held is not None or self._registers.unit_of(source) is not None:
             return held
+        own = source.removeprefix("tracker:")
         where = self._located(source)
         return Unit(
             id=own,
@@ -418,6 +419,14 @@ class Sightings:
         if unit is not None:
             fresh = replace(unit, heard_at=seen.now, link=UnitLink.ONLINE)
             self._put_heard(seen, unit, fresh)
+
+    def _unit_gone(self, seen: Seen) -> None:
+        unit = self._board.units.working.get(self._unit_key(seen.source))
+        if unit is not None and unit.link is not UnitLink.LOST:
+            self._board.put_unit(seen.tx, replace(unit, link=UnitLink.LOST), seen.cause)
+
+    def _unit_key(self, source: str) -> str:
+        return f"unit:{self._registers.unit_of(source) or source.removeprefix('tracker:')}"
 
     def _put_heard(self, seen: Seen, before: Unit, fresh: Unit) -> None:
         """A car that was heard: news only where it was new or had been stale."""

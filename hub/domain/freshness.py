@@ -44,7 +44,10 @@ def link_at(heard_at: datetime | None, interval_s: float, now: datetime) -> Unit
     return UnitLink.STALE if age > max(30.0, 3 * interval_s) else UnitLink.ONLINE
 
 
-def unit_at(unit: Unit, interval_s: float, now: datetime) -> Unit:
-    """`unit` with its link as of `now`."""
+_WORSE = (UnitLink.UNKNOWN, UnitLink.ONLINE, UnitLink.STALE, UnitLink.LOST)
+
+
+def aged(unit: Unit, interval_s: float, now: datetime) -> Unit:
+    """`unit` as of `now`: time makes a link only worse; better it becomes by being heard."""
     link = link_at(unit.heard_at, interval_s, now)
-    return unit if link is unit.link else replace(unit, link=link)
+    return replace(unit, link=link) if _WORSE.index(link) > _WORSE.index(unit.link) else unit

@@ -236,9 +236,28 @@ def test_a_panel_is_known_by_what_it_says(core: Core) -> None:
     core.alarm("panel:p-01", "panel", Condition.MAINS_FAULT)
     assert (core.panel("p-01").health, core.panel("p-01").reason) == (Health.FAULTY, "mains_fault")
     core.see("panel:p-01", Link(up=False, reason="last will"))
-    assert (core.panel("p-01").health, core.panel("p-01").reason) == (Health.LOST, "last will")
-    core.see("panel:p-01", Heartbeat())
+    assert core.panel("p-01").health is Health.LOST
+    core.see("panel:p-01", Link(up=True))
     assert core.panel("p-01").health is Health.FAULTY
+
+
+def test_a_panel_that_is_cut_off_is_an_incident_when_it_lasts(core: Core) -> None:
+    core.see("panel:p-02", Heartbeat())
+    core.see("panel:p-02", Link(up=False, reason="last will"))
+    assert (core.panel("p-02").health, core.panel("p-02").reason) == (Health.LOST, "comms_lost")
+    core.tick(20)
+    assert (core.incident.condition, core.incident.priority) == ("comms_lost", 2)
+    core.see("panel:p-02", Link(up=True))
+    assert core.panel("p-02").health is Health.ONLINE
+
+
+def test_a_car_that_signs_off_is_lost_until_it_is_heard(core: Core) -> None:
+    core.fix("u-0121", 34.21, 117.15)
+    core.see("tracker:u-0121", Link(up=False, reason="signed off"))
+    core.tick(1)
+    assert core.unit("u-0121").link is UnitLink.LOST
+    core.fix("u-0121", 34.22, 117.15)
+    assert core.unit("u-0121").link is UnitLink.ONLINE
 
 
 def test_an_unregistered_panel_is_taken_in_at_the_root(core: Core) -> None:
