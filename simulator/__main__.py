@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -109,18 +109,13 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _count(most: int) -> type[int]:
-    class Count(int):
-        """A number of devices."""
+def _count(most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most}")
+        return int(text)
 
-        def __new__(cls, text: str) -> Count:
-            value = super().__new__(cls, text)
-            if not 0 <= value <= most:
-                raise ValueError
-            return value
-
-    Count.__name__ = f"number from 0 to {most}"
-    return Count
+    return count
 
 
 def _film(text: str) -> Path:

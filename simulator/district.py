@@ -20,7 +20,8 @@ from simulator.gazetteer import (
     PanelKind,
     Site,
 )
-from simulator.roads import Point, RoadNetwork, build_network, to_degrees
+from simulator.roads import Point, RoadNetwork, to_degrees
+from simulator.street_plan import build_network
 
 HEARTBEAT_S = 30.0
 FIX_EVERY_S = 3.0

@@ -117,7 +117,7 @@ async def test_a_terminal_signs_in_and_counts_only_what_is_acknowledged(
 
 
 async def test_a_terminal_that_is_cut_off_keeps_its_fixes(district: Starter, platform: Platform) -> None:
-    async with district(CUT, panels=0, cars=2, speed=10.0) as living:
+    async with district(CUT, panels=0, cars=2, speed=15.0) as living:
         await until(lambda: platform.of(jt808.POSITION_BATCH), "the batch after the cut", 15)
         await until(lambda: len(living.ledger("tracker:u-0133")) >= 9, "all acknowledged")
     first = platform.of(jt808.POSITION_BATCH)[0]

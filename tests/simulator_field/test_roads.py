@@ -15,10 +15,10 @@ from simulator.roads import (
     Point,
     RoadNetwork,
     Spot,
-    build_network,
     to_degrees,
     to_point,
 )
+from simulator.street_plan import build_network
 
 NETWORK = build_network()
 
