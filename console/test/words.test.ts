@@ -20,6 +20,8 @@ describe("an incident", () => {
     expect(titleOf(incident("a", { site: "", site_name: "", site_name_en: "", point_label: "front" }))).toBe(
       "入侵 · 未登记来源 front",
     );
+    expect(titleOf(incident("a", { point_label: "云龙集贸市场大厅" }))).toBe("入侵 · 云龙集贸市场大厅");
+    expect(titleOf(incident("a", { point_label: "入侵" }))).toBe("入侵 · 云龙集贸市场");
     setLanguage("en");
     expect(titleOf(incident("a"))).toBe("Intrusion · Yunlong market 防区 3");
   });

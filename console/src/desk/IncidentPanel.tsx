@@ -558,17 +558,21 @@ function Points({ conditions }: { conditions: readonly AlarmCondition[] }) {
 
 function Timeline({ incident, detail }: OpenProps) {
   const desk = useStore(model);
+  const source = (name: string) => {
+    const [kind, id = ""] = [name.slice(0, name.indexOf(":")), name.slice(name.indexOf(":") + 1)];
+    if (kind === "camera") return nameFrom(desk.cameras.get(id), id);
+    if (kind === "panel") return nameFrom(desk.panels.get(id), id);
+    return desk.units.get(id)?.name ?? name;
+  };
   const names: Names = {
     unit: (id) => desk.units.get(id)?.name ?? id,
-    source: (source) => {
-      const [kind, id = ""] = [source.slice(0, source.indexOf(":")), source.slice(source.indexOf(":") + 1)];
-      if (kind === "camera") return nameFrom(desk.cameras.get(id), id);
-      if (kind === "panel") return nameFrom(desk.panels.get(id), id);
-      return desk.units.get(id)?.name ?? source;
-    },
+    source,
     condition: (id) => {
       const found = detail?.conditions.find((c) => c.id === id);
-      return found ? `${word("condition", found.condition)} ${found.label}` : id;
+      const [from = "", , what = ""] = id.split("/");
+      return found
+        ? `${found.label} ${word("condition", found.condition)}`
+        : `${source(from)} ${word("condition", what)}`;
     },
   };
   const told = story(detail?.timeline ?? [], names);

@@ -1,7 +1,7 @@
 // An entry of the log as one sentence of the incident's story; empty where it has nothing to tell a person.
 
 import type { AlarmCondition, FeedEntry, Incident, Unit } from "../api/types";
-import { named, said, t, word } from "../i18n";
+import { named, said, t, type Values, word } from "../i18n";
 
 type Fields = Record<string, unknown>;
 
@@ -10,7 +10,7 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 /** Names of what entries only know by id. */
 export interface Names {
   unit(id: string): string;
-  source(source: string, point: string): string;
+  source(source: string): string;
   condition(id: string): string;
 }
 
@@ -34,9 +34,10 @@ export function tell(entry: FeedEntry, names: Names): Told {
   };
 }
 
-/** The timeline as it is read: sentences only, oldest first, what says nothing left out. */
+/** The timeline as it is read: sentences only, oldest first; what says nothing, or only again, left out. */
 export function story(entries: readonly FeedEntry[], names: Names): Told[] {
-  return entries.map((entry) => tell(entry, names)).filter((told) => told.text !== "");
+  const told = entries.map((entry) => tell(entry, names)).filter((each) => each.text !== "");
+  return told.filter((each, n) => each.actor !== "" || each.text !== told[n - 1]?.text);
 }
 
 function sentence(entry: FeedEntry, names: Names): string {
@@ -59,14 +60,10 @@ function sentence(entry: FeedEntry, names: Names): string {
 function observation(entry: FeedEntry, names: Names): string {
   const body = (entry.body.body ?? {}) as Fields;
   const source = text(entry.body.source) || entry.subject;
-  const label = text(body.label) || names.source(source, text(body.point));
+  const label = text(body.label) || names.source(source);
   switch (body.type) {
     case "point":
-      return t("log.point", {
-        label,
-        condition: word("condition", text(body.condition)),
-        change: change(body.active),
-      });
+      return pointed("log.condition", label, text(body.condition), { change: change(body.active) });
     case "motion":
       return t(body.active ? "log.motion" : "log.motion.end", { label });
     case "link":
@@ -89,8 +86,19 @@ function condition(body: AlarmCondition): string {
   const name = word("condition", body.condition);
   if (body.acked && body.acked_by) return t("log.condition.acked", { by: body.acked_by, condition: name });
   if (body.active && body.count > 1)
-    return t("log.condition.again", { label: body.label, condition: name, n: body.count });
-  return t("log.condition", { label: body.label, condition: name, change: change(body.active) });
+    return pointed("log.condition.again", body.label, body.condition, { n: body.count });
+  return pointed("log.condition", body.label, body.condition, { change: change(body.active) });
+}
+
+/** A sentence about a condition at a point; a label that only repeats the condition is left out. */
+function pointed(
+  key: "log.condition" | "log.condition.again",
+  label: string,
+  name: string,
+  more: Values,
+): string {
+  const said = word("condition", name);
+  return t(key, { label: label === said ? "" : label, condition: said, ...more }).trim();
 }
 
 /** What was done to the incident; the action's own name where the catalogue has no sentence for it. */

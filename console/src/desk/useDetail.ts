@@ -23,6 +23,7 @@ export function useDetail(id: string, deciding: boolean): Detail {
   const live = useStore(connection, (c) => c.state === "live");
 
   useEffect(() => {
+    if (!id) return;
     const abort = new AbortController();
     void api.detail(id, abort.signal).then((result) => {
       if (result.kind === "success") {

@@ -8,10 +8,15 @@ export const siteOf = (incident: Incident): string => named(incident.site_name, 
 
 /** `入侵 · 复兴北路金店 · 防区 3` */
 export function titleOf(incident: Incident): string {
+  const what = word("condition", incident.condition);
+  return [what, whereOf(incident, what)].filter(Boolean).join(" · ");
+}
+
+/** Site and point, saying nothing twice: many points carry their site's name or only repeat the condition. */
+function whereOf(incident: Incident, what: string): string {
   const site = siteOf(incident) || (incident.site ? "" : t("queue.unregistered"));
-  return [word("condition", incident.condition), [site, incident.point_label].filter(Boolean).join(" ")]
-    .filter(Boolean)
-    .join(" · ");
+  const label = incident.point_label === what ? "" : incident.point_label;
+  return label.startsWith(site) ? label : [site, label].filter(Boolean).join(" ");
 }
 
 export function subOf(incident: Incident): string {

@@ -1,7 +1,7 @@
 // Registering a camera (RTSP or ONVIF), a panel of the two conventions, an OwnTracks phone or a JT/T 808 terminal.
 
 import { useState } from "preact/hooks";
-import { devices as api, type DeviceKind, desk } from "../api";
+import { devices as api, coverage, type DeviceKind, desk } from "../api";
 import { type Key, named, t, word } from "../i18n";
 import { model, session } from "../live";
 import { useStore } from "../store";
@@ -268,9 +268,6 @@ function PanelFields({ zones, onZones }: { zones: Zone[]; onZones: (zones: Zone[
 
 function TrackerFields() {
   const [protocol, setProtocol] = useState("owntracks");
-  const own = useStore(session)?.person.place ?? "";
-  const desk = useStore(model);
-  const places = [...new Set([own, ...[...desk.units.values()].map((unit) => unit.place)])].filter(Boolean);
   const phone = protocol === "owntracks";
   return (
     <>
@@ -300,21 +297,35 @@ function TrackerFields() {
           />
         </Field>
       </div>
-      <Field label={t("form.place")}>
-        <input
-          name="place"
-          data-testid="add-place"
-          required
-          list="places"
-          defaultValue={own}
-          maxLength={64}
-        />
-        <datalist id="places">
-          {places.map((place) => (
-            <option key={place} value={place} />
-          ))}
-        </datalist>
-      </Field>
+      <PlaceField />
     </>
+  );
+}
+
+/** Places the person's units, cameras and panels stand in, with the names that coverage gives for districts. */
+function PlaceField() {
+  const who = useStore(session)?.person;
+  const now = useStore(model);
+  const rates = useAsked((signal) => coverage.all("", "", signal), []);
+  const names = new Map(
+    (rates.value?.targets ?? []).flatMap((target) =>
+      target.districts.map((each): [string, string] => [each.place, named(each.name, each.name_en)]),
+    ),
+  );
+  if (who?.place) names.set(who.place, who.place_name);
+  const standing = [...now.units.values(), ...now.cameras.values(), ...now.panels.values()];
+  const places = [...new Set([...standing.map((each) => each.place), ...names.keys()])]
+    .filter(Boolean)
+    .sort();
+  return (
+    <Field label={t("form.place")}>
+      <select name="place" data-testid="add-place" required>
+        {places.map((place) => (
+          <option key={place} value={place} selected={place === who?.place}>
+            {names.has(place) ? `${names.get(place)} (${place})` : place}
+          </option>
+        ))}
+      </select>
+    </Field>
   );
 }

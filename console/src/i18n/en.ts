@@ -235,7 +235,6 @@ export const en = {
   "code.animal": "Animal",
   "code.misoperation": "Misoperation",
 
-  "log.point": "{label} {condition} {change}",
   "log.motion": "{label}: movement",
   "log.motion.end": "{label}: movement over",
   "log.link.up": "{label} is back",

@@ -233,7 +233,6 @@ export const zh = {
   "code.animal": "动物",
   "code.misoperation": "误操作",
 
-  "log.point": "{label} {condition} {change}",
   "log.motion": "{label} 有移动",
   "log.motion.end": "{label} 移动结束",
   "log.link.up": "{label} 恢复联系",

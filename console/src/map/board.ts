@@ -145,7 +145,7 @@ export class Board {
     if (roads?.isValid()) bounds.extend(roads);
     for (const mark of this.marks.values()) bounds.extend(mark.getLatLng());
     if (!bounds.isValid()) return false;
-    this.map.fitBounds(bounds, { padding: [24, 24], animate: false });
+    this.map.fitBounds(bounds, { paddingTopLeft: [24, 72], paddingBottomRight: [110, 84], animate: false });
     return true;
   }
 

@@ -25,12 +25,13 @@ export function marksOf(
 ): Placed[] {
   const open = [...model.incidents.values()].filter((i) => isOpen(i) || i.id === selected);
   const chosen = model.incidents.get(selected);
+  const beside = counter();
   return [
     ...grounds,
     ...placeAll(model.panels.values(), "panel", panelGlyph),
     ...placeAll(model.cameras.values(), "camera", (c) => cameraGlyph(c, chosen)),
     ...placeAll(model.units.values(), "unit", (u) => carGlyph(u, chosen, now)),
-    ...placeAll(open, "incident", (i) => incidentGlyph(i, selected)),
+    ...placeAll(ordered(open, selected), "incident", (i) => incidentGlyph(i, selected, beside(i))),
   ];
 }
 
@@ -56,6 +57,7 @@ function cameraGlyph(camera: CameraView, chosen: Incident | undefined): Glyph {
     kind: "camera",
     bearing: camera.bearing_deg,
     fov: camera.fov_deg,
+    rangeM: camera.range_m,
     health: camera.health,
     watched: chosen?.cameras.includes(camera.id) ?? false,
     label: named(camera.name, camera.name_en),
@@ -77,8 +79,25 @@ export function carGlyph(unit: Unit, chosen: Incident | undefined, now: number):
   };
 }
 
-const incidentGlyph = (incident: Incident, selected: string): Glyph => ({
+/** How many incidents stand at the same place already. */
+function counter(): (incident: Incident) => number {
+  const seen = new Map<string, number>();
+  return ({ lat, lon }) => {
+    const before = seen.get(`${lat},${lon}`) ?? 0;
+    seen.set(`${lat},${lon}`, before + 1);
+    return before;
+  };
+}
+
+/** The chosen one stands at its true point; others at the same place beside it. */
+const ordered = (incidents: readonly Incident[], selected: string): Incident[] =>
+  [...incidents].sort(
+    (a, b) => Number(b.id === selected) - Number(a.id === selected) || a.id.localeCompare(b.id),
+  );
+
+const incidentGlyph = (incident: Incident, selected: string, beside: number): Glyph => ({
   kind: "incident",
+  beside,
   priority: incident.priority,
   selected: incident.id === selected,
   label: incident.id === selected ? titleOf(incident) : "",

@@ -3,7 +3,7 @@
 import L from "leaflet";
 
 export type Glyph =
-  | { kind: "incident"; priority: number; selected: boolean; label: string }
+  | { kind: "incident"; priority: number; selected: boolean; beside: number; label: string }
   | {
       kind: "car";
       course: number | null;
@@ -18,6 +18,7 @@ export type Glyph =
       kind: "camera";
       bearing: number | null;
       fov: number | null;
+      rangeM: number | null;
       health: string;
       watched: boolean;
       label: string;
@@ -86,9 +87,19 @@ export class Mark extends L.CircleMarker {
     if (this._map) this.redraw();
   }
 
+  private pxOfMetre(): number {
+    const at = this.getLatLng();
+    return 2 ** this._map.getZoom() / (156543.03 * Math.cos((at.lat * Math.PI) / 180));
+  }
+
+  /** A click hits what is drawn, beside its point or on it. */
+  _containsPoint(at: L.Point): boolean {
+    return at.distanceTo(this._point.add([besideOf(this.glyph), 0])) <= this.getRadius() + 4;
+  }
+
   /** Room for the label and the field of view, so that what moves is wiped clean. */
   _updateBounds(): void {
-    const reach = this.glyph.kind === "camera" ? 70 : 30;
+    const reach = this.glyph.kind === "camera" ? MOST_FIELD_PX + 10 : 30 + besideOf(this.glyph);
     this._pxBounds = L.bounds(
       this._point.subtract([reach, reach]),
       this._point.add([Math.max(reach, LABEL_WIDTH_PX), reach]),
@@ -99,13 +110,22 @@ export class Mark extends L.CircleMarker {
     if (!this._renderer._drawing) return;
     const ctx = this._renderer._ctx;
     ctx.save();
-    ctx.translate(this._point.x, this._point.y);
-    paint(ctx, this.glyph, this.colours, this._map.getZoom());
+    ctx.translate(this._point.x + besideOf(this.glyph), this._point.y);
+    paint(ctx, this.glyph, this.colours, this._map.getZoom(), this.pxOfMetre());
     ctx.restore();
   }
 }
 
-function paint(ctx: CanvasRenderingContext2D, glyph: Glyph, colours: Colours, zoom: number): void {
+/** Incidents at one place stand beside each other. */
+const besideOf = (glyph: Glyph): number => (glyph.kind === "incident" ? glyph.beside * BESIDE_PX : 0);
+
+function paint(
+  ctx: CanvasRenderingContext2D,
+  glyph: Glyph,
+  colours: Colours,
+  zoom: number,
+  pxOfMetre: number,
+): void {
   switch (glyph.kind) {
     case "incident":
       incident(ctx, glyph, colours);
@@ -114,7 +134,7 @@ function paint(ctx: CanvasRenderingContext2D, glyph: Glyph, colours: Colours, zo
       car(ctx, glyph, colours);
       break;
     case "camera":
-      camera(ctx, glyph, colours);
+      camera(ctx, glyph, colours, pxOfMetre);
       break;
     case "panel":
       panel(ctx, glyph, colours);
@@ -209,9 +229,20 @@ function car(ctx: CanvasRenderingContext2D, glyph: Of<"car">, colours: Colours):
   else if (glyph.selected) ring(ctx, 17, colours.focus);
 }
 
-const FIELD_PX = 52;
+const FIELD_PX = 46;
+const MOST_FIELD_PX = 180;
+const BESIDE_PX = 26;
 
-function camera(ctx: CanvasRenderingContext2D, glyph: Of<"camera">, colours: Colours): void {
+/** True to scale where that is big enough to see. */
+const fieldPx = (rangeM: number | null, pxOfMetre: number): number =>
+  Math.min(MOST_FIELD_PX, Math.max(FIELD_PX, (rangeM ?? 0) * pxOfMetre));
+
+function camera(
+  ctx: CanvasRenderingContext2D,
+  glyph: Of<"camera">,
+  colours: Colours,
+  pxOfMetre: number,
+): void {
   const bad = glyph.health === "lost" || glyph.health === "faulty";
   const colour = bad ? colours.bad : glyph.health === "online" ? colours.camera : colours.faint;
   const bearing = ((glyph.bearing ?? 0) - 90) * (Math.PI / 180);
@@ -219,7 +250,7 @@ function camera(ctx: CanvasRenderingContext2D, glyph: Of<"camera">, colours: Col
     const half = ((glyph.fov / 2) * Math.PI) / 180;
     ctx.beginPath();
     ctx.moveTo(0, 0);
-    ctx.arc(0, 0, glyph.watched ? FIELD_PX * 1.2 : FIELD_PX, bearing - half, bearing + half);
+    ctx.arc(0, 0, fieldPx(glyph.rangeM, pxOfMetre), bearing - half, bearing + half);
     ctx.closePath();
     ctx.fillStyle = colour;
     ctx.globalAlpha = glyph.watched ? 0.3 : 0.12;

@@ -1,13 +1,14 @@
 // Every device with its health and since when; adding, accepting and removing them. Works on a phone on a ladder.
 
-import { useMemo, useState } from "preact/hooks";
-import { devices as api, type DeviceKind } from "../api";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { devices as api, type DeviceKind, desk } from "../api";
 import type { Devices as All, CameraView, PanelView, Right, TrackerView } from "../api/types";
 import { serverNow } from "../clock";
+import type { DeskModel } from "../desk/model";
 import { Accept, Remove, View } from "../devices/Dialogs";
 import { AddDevice } from "../devices/Forms";
 import { since, span } from "../format";
-import { type Key, named, t, word } from "../i18n";
+import { type Key, named, t, useLanguage, word } from "../i18n";
 import { model, session } from "../live";
 import { useStore, useTick } from "../store";
 import { PartsBanner } from "../ui/Banner";
@@ -29,23 +30,31 @@ export interface Row {
 }
 
 const BAD = new Set(["lost", "faulty", "unknown", "stale"]);
+/** Trackers' ages come with the list; a change of the registers shows up here at the latest. */
+const REFRESH_MS = 3000;
 const KINDS: readonly DeviceKind[] = ["cameras", "panels", "trackers"];
 type Doing = { what: "accept" | "remove" | "view"; row: Row } | { what: "add"; kind: DeviceKind } | null;
 
 export function Devices() {
   const now = useStore(model);
   const asked = useAsked(api.list, []);
+  const map = useAsked(desk.map, []);
   const [kind, setKind] = useState<DeviceKind>("cameras");
   const [onlyBad, setOnlyBad] = useState(false);
   const [search, setSearch] = useState("");
   const [doing, setDoing] = useState<Doing>(null);
   const [told, setTold] = useState("");
   const rights = useStore(session)?.rights ?? [];
+  const language = useLanguage();
   useTick(5000);
+  useEffect(() => {
+    const timer = setInterval(asked.again, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, []);
 
   const all = useMemo(
-    () => merged(asked.value, now.cameras, now.panels),
-    [asked.value, now.cameras, now.panels],
+    () => rowsOf(now, asked.value, siteNames(map.value)),
+    [asked.value, now.cameras, now.panels, map.value, language],
   );
   const rows = all.filter(
     (row) => row.kind === kind && (!onlyBad || BAD.has(row.health)) && matches(row, search),
@@ -134,28 +143,34 @@ function matches(row: Row, search: string): boolean {
   return !wanted || `${row.name} ${row.id} ${row.where}`.toLowerCase().includes(wanted);
 }
 
-/** The list as fetched, each device as the feed last told it. */
-function merged(
-  list: All | null,
-  cameras: ReadonlyMap<string, CameraView>,
-  panels: ReadonlyMap<string, PanelView>,
-): Row[] {
-  if (!list) return [];
+/** Names of the sites, from the map's features. */
+function siteNames(map: GeoJSON.FeatureCollection | null): SiteName {
+  const facts = (map?.features ?? []).map((feature) => feature.properties ?? {});
+  const names = new Map(
+    facts.map((each) => [String(each.id), named(String(each.name ?? ""), String(each.name_en ?? ""))]),
+  );
+  return (id) => names.get(id) ?? id;
+}
+
+type SiteName = (id: string) => string;
+
+/** Cameras and panels as the feed has them, trackers as they were fetched; those in trouble first. */
+function rowsOf(now: DeskModel, list: All | null, site: SiteName): Row[] {
   return [
-    ...list.cameras.map((camera) => cameraRow(cameras.get(camera.id) ?? camera)),
-    ...list.panels.map((panel) => panelRow(panels.get(panel.id) ?? panel)),
-    ...list.trackers.map(trackerRow),
+    ...[...now.cameras.values()].map((camera) => cameraRow(camera, site)),
+    ...[...now.panels.values()].map((panel) => panelRow(panel, site)),
+    ...(list?.trackers ?? []).map(trackerRow),
   ].sort((a, b) => Number(BAD.has(b.health)) - Number(BAD.has(a.health)) || a.id.localeCompare(b.id));
 }
 
-function cameraRow(camera: CameraView): Row {
+function cameraRow(camera: CameraView, site: SiteName): Row {
   const events = camera.onvif ? `${t("devices.events")} ${t(`health.${camera.events}` as Key)}` : "RTSP";
   return {
     kind: "cameras",
     id: camera.id,
     source: `camera:${camera.id}`,
     name: named(camera.name, camera.name_en),
-    where: camera.site,
+    where: site(camera.site),
     health: camera.health,
     since: camera.since,
     reason: camera.reason,
@@ -165,14 +180,14 @@ function cameraRow(camera: CameraView): Row {
   };
 }
 
-function panelRow(panel: PanelView): Row {
+function panelRow(panel: PanelView, site: SiteName): Row {
   const active = panel.zones.filter((zone) => zone.active);
   return {
     kind: "panels",
     id: panel.id,
     source: `panel:${panel.id}`,
     name: named(panel.name, panel.name_en) || panel.id,
-    where: panel.site || t("devices.unregistered"),
+    where: panel.site ? site(panel.site) : t("devices.unregistered"),
     health: panel.health,
     since: panel.since,
     reason: panel.reason,

@@ -4,7 +4,8 @@ import { video, type WhepAnswer } from "../api";
 
 export type VideoState = "connecting" | "live" | "stale" | "stopped" | "error";
 
-export const STALE_MS = 2000;
+export const STALE_MS = 1500;
+const LOOK_MS = 200;
 const GATHER_MS = 1000;
 const GIVE_UP_MS = 8000;
 const RETRY_MS = [1000, 2000, 5000, 10000];
@@ -29,7 +30,7 @@ export class LiveView {
   private answer: WhepAnswer | null = null;
   private aborter = new AbortController();
   private frameAt: number | null = null;
-  private startedAt = 0;
+  private answeredAt: number | null = null;
   private attempt = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -45,7 +46,7 @@ export class LiveView {
 
   start(): void {
     this.watchFrames();
-    this.timer = setInterval(() => this.look(), 250);
+    this.timer = setInterval(() => this.look(), LOOK_MS);
     void this.connect();
   }
 
@@ -70,16 +71,18 @@ export class LiveView {
   private hangUp(): void {
     this.aborter.abort();
     this.aborter = new AbortController();
-    this.peer?.close();
+    const { peer, answer } = this;
     this.peer = null;
-    if (this.answer?.location) void video.end(this.answer.location);
     this.answer = null;
+    this.answeredAt = null;
+    // The hub is told first: it ends the view by itself, and counts it so, when the peer just goes.
+    if (answer?.location) void video.end(answer.location).then(() => peer?.close());
+    else peer?.close();
   }
 
   private async connect(): Promise<void> {
     this.failed = "";
-    this.frameAt = null;
-    this.startedAt = performance.now();
+    this.answeredAt = null;
     const peer = new RTCPeerConnection();
     this.peer = peer;
     peer.addTransceiver("video", { direction: "recvonly" });
@@ -110,6 +113,7 @@ export class LiveView {
       return;
     }
     this.answer = result.value;
+    this.answeredAt = performance.now();
     try {
       await peer.setRemoteDescription({ type: "answer", sdp: result.value.sdp });
     } catch (error) {
@@ -135,19 +139,24 @@ export class LiveView {
 
   private look(): void {
     const peer = this.peer;
+    const now = performance.now();
     if (!peer) {
-      if (!this.failed) this.onChange({ state: "stopped", frameAt: this.frameAt, why: "" });
+      if (!this.failed)
+        this.onChange({ state: judge(false, this.frameAt, now), frameAt: this.frameAt, why: "" });
       return;
     }
-    const now = performance.now();
     const down = peer.connectionState === "failed" || peer.connectionState === "closed";
     const state = judge(!down, this.frameAt, now);
     this.onChange({ state, frameAt: this.frameAt, why: "" });
-    const waited = now - (this.frameAt ?? this.startedAt);
-    if (down || waited > GIVE_UP_MS) {
+    if (down || this.mute(now)) {
       this.hangUp();
       this.again();
     }
+  }
+
+  /** Answered, but no frame for so long that another try is better. While the answer is awaited, it is awaited. */
+  private mute(now: number): boolean {
+    return this.answeredAt !== null && now - Math.max(this.frameAt ?? 0, this.answeredAt) > GIVE_UP_MS;
   }
 }
 
