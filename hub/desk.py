@@ -66,7 +66,10 @@ class Desk:
         self._sightings.take(Seen(tx, observation, still_hash, cause))
 
     def order_answered(self, tx: Transaction, command: str, ok: bool, reason: str = "") -> None:
-        """How an order ended: confirmed by the terminal, or not, with the reason."""
+        """How an order ended. Only `ok` without a reason is the terminal's own word that it has it.
+
+        `ok` with a reason was handed on as far as the protocol goes: done, and nobody has accepted it yet.
+        """
         last = stored_log.about(tx.connection, [f"order:{command}"], limit=1)
         if last and last[0].body["state"] == "sent":
             body = {**last[0].body, "state": "done" if ok else "failed", "reason": reason}
@@ -79,7 +82,7 @@ class Desk:
                     cause=last[0].seq,
                 )
             )
-            self._sightings.answered(tx, command, ok=ok, cause=told.seq)
+            self._sightings.answered(tx, command, ok=ok and not reason, cause=told.seq)
 
     def working_condition(self, source: str, point: str, condition: str) -> AlarmCondition | None:
         """A condition as the writer sees it. For jobs."""

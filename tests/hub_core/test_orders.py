@@ -89,6 +89,14 @@ def test_a_refused_order_stands_as_refused(core: Core, buses: tuple[MqttBus, Mqt
     assert core.assigned() is AssignmentState.DISPATCHED
 
 
+def test_handed_on_is_not_accepted(core: Core) -> None:
+    """OwnTracks: the broker has the order, and no phone ever says so."""
+    command = send_a_car(core)
+    core.do(lambda tx: core.desk.order_answered(tx, command, True, "terminals confirm nothing"))
+    assert order_states(core)[1] == ("done", "terminals confirm nothing")
+    assert core.assigned() is AssignmentState.DISPATCHED
+
+
 def test_an_answer_that_cant_be_read_is_no_confirmation(core: Core, buses: tuple[MqttBus, MqttBus]) -> None:
     serve(buses, Wing(None), core)
     Orders(buses[0], core.store, core.desk).start(core.clock.now)
