@@ -209,7 +209,33 @@ def get_network_interfaces(device: Device, _body: Element) -> str:
     )
 
 
+def get_network_default_gateway(_device: Device, _body: Element) -> str:
+    """A simulated camera needs no way out of its own machine."""
+    return (
+        "<tds:GetNetworkDefaultGatewayResponse><tds:NetworkGateway/></tds:GetNetworkDefaultGatewayResponse>"
+    )
+
+
+def get_dns(_device: Device, _body: Element) -> str:
+    """No name server."""
+    return (
+        "<tds:GetDNSResponse><tds:DNSInformation><tt:FromDHCP>false</tt:FromDHCP></tds:DNSInformation>"
+        "</tds:GetDNSResponse>"
+    )
+
+
+def get_ntp(_device: Device, _body: Element) -> str:
+    """The clock comes from the machine; no server is named."""
+    return (
+        "<tds:GetNTPResponse><tds:NTPInformation><tt:FromDHCP>false</tt:FromDHCP></tds:NTPInformation>"
+        "</tds:GetNTPResponse>"
+    )
+
+
 OPERATIONS: dict[str, Callable[[Device, Element], str]] = {
+    "GetNetworkDefaultGateway": get_network_default_gateway,
+    "GetDNS": get_dns,
+    "GetNTP": get_ntp,
     "GetSystemDateAndTime": get_system_date_and_time,
     "GetDeviceInformation": get_device_information,
     "GetServices": get_services,

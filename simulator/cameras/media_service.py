@@ -121,6 +121,29 @@ def get_video_encoder_configuration(device: Device, body: Element) -> str:
     return f"<trt:GetVideoEncoderConfigurationResponse>{part}</trt:GetVideoEncoderConfigurationResponse>"
 
 
+def get_video_encoder_configuration_options(device: Device, body: Element) -> str:
+    """What may be set: just what is. The streams were encoded once and are only looped."""
+    token = child_text(body, "trt:ConfigurationToken") or child_text(body, "trt:ProfileToken")
+    stream = token.removeprefix("encoder_").removeprefix("profile_")
+    if stream and stream not in STREAMS:
+        raise SoapFault.sender("InvalidArgVal", f"ConfigurationToken: no {token[:40]!r}", "NoConfig")
+    reel = _reel(device, stream or "main")
+    return (
+        "<trt:GetVideoEncoderConfigurationOptionsResponse><trt:Options>"
+        f"<tt:QualityRange>{_only(4)}</tt:QualityRange>"
+        f"<tt:H264><tt:ResolutionsAvailable>{_resolution(reel)}</tt:ResolutionsAvailable>"
+        f"<tt:GovLengthRange>{_only(reel.fps * 2)}</tt:GovLengthRange>"
+        f"<tt:FrameRateRange>{_only(reel.fps)}</tt:FrameRateRange>"
+        f"<tt:EncodingIntervalRange>{_only(1)}</tt:EncodingIntervalRange>"
+        "<tt:H264ProfilesSupported>Baseline</tt:H264ProfilesSupported></tt:H264>"
+        "</trt:Options></trt:GetVideoEncoderConfigurationOptionsResponse>"
+    )
+
+
+def _only(value: int) -> str:
+    return f"<tt:Min>{value}</tt:Min><tt:Max>{value}</tt:Max>"
+
+
 def _media_uri(tag: str, uri: str) -> str:
     return (
         f"<trt:{tag}><trt:MediaUri><tt:Uri>{escape(uri)}</tt:Uri>"
@@ -161,6 +184,7 @@ OPERATIONS: dict[str, Callable[[Device, Element], str]] = {
     "GetVideoSourceConfigurations": get_video_source_configurations,
     "GetVideoEncoderConfigurations": get_video_encoder_configurations,
     "GetVideoEncoderConfiguration": get_video_encoder_configuration,
+    "GetVideoEncoderConfigurationOptions": get_video_encoder_configuration_options,
     "GetStreamUri": get_stream_uri,
     "GetSnapshotUri": get_snapshot_uri,
     "GetServiceCapabilities": get_service_capabilities,

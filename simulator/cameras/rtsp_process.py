@@ -92,13 +92,15 @@ class RtspProcess:
         """Runs the process again and again until cancelled."""
         while True:
             try:
-                await self._run()
+                code = await self._run()
+                end = f"ended with {code}"
             except OSError as error:
-                self._complaint = str(error)
-            sys.stderr.write(f"the RTSP server ended; it is started again in {self._restart_s:.0f} s\n")
+                self._complaint = end = str(error)
+            sys.stderr.write(f"RTSP server: {end}; it is started again in {self._restart_s:.0f} s\n")
             await asyncio.sleep(self._restart_s)
 
-    async def _run(self) -> None:
+    async def _run(self) -> int | None:
+        """One life of the process; its exit status."""
         process = await asyncio.create_subprocess_exec(
             PYTHON,
             str(SCRIPT),
@@ -111,7 +113,7 @@ class RtspProcess:
             self._tell_mount(camera)
         try:
             await asyncio.gather(self._hear(process), self._complaints(process))
-            await process.wait()
+            return await process.wait()
         finally:
             self._process = self.pid = None
             if process.returncode is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulator.scenes.jobs import from_text
 
-NICENESS = 10
+NICENESS = 2
 SAY_EVERY = 25
 
 

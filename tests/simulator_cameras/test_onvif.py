@@ -160,6 +160,8 @@ async def test_profiles_lead_to_the_streams(fleet: RunningFleet, east: Any) -> N
     assert found == {address.rtsp_main: (1280, 720, 25), address.rtsp_sub: (640, 360, 5)}
     assert len(await media.GetVideoSources()) == 1
     assert len(await media.GetVideoEncoderConfigurations()) == 2
+    options = await media.GetVideoEncoderConfigurationOptions({"ConfigurationToken": "encoder_sub"})
+    assert options.H264.FrameRateRange.Max == 5
     with pytest.raises(Fault):
         await media.GetStreamUri({"StreamSetup": setup, "ProfileToken": "nothing"})
 
