@@ -172,7 +172,7 @@ const hub = {
     { name: "edge-1", up: true, since: ago(9000), reason: "" },
   ],
 };
-const seq = 1204311;
+let seq = 1204311;
 const recommended = units.map((u, n) => ({
   rank: n + 1,
   unit: u.id,
@@ -353,6 +353,22 @@ function feed(response) {
       say("units", units.slice(0, 2));
     }, 1000),
   );
+  for (const [delay, fresh] of [
+    [2500, incident("new", 1, "duress", "中山支行", "柜台 2", [0, 0])],
+    [2800, incident("new", 3, "line_crossing", "第三中学", "北围墙", [0, 0])],
+  ])
+    timers.push(
+      setTimeout(() => {
+        const now = { ...fresh, opened_at: ago(0), state_since: ago(0) };
+        const body = { incident: now, action: "opened", reason: "", detail: "" };
+        say(
+          "entry",
+          { ...entry(seq + 1, 0, "incident", body), prev: seq, subject: `incident:${now.id}` },
+          seq + 1,
+        );
+        seq += 1;
+      }, delay),
+    );
   response.on("close", () => timers.forEach(clearInterval));
 }
 

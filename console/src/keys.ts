@@ -65,7 +65,8 @@ export function useKeys(bindings: Bindings): void {
   latest.current = bindings;
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const run = event.defaultPrevented ? null : called(event, latest.current, keysEnabled.get());
+      if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+      const run = called(event, latest.current, keysEnabled.get());
       if (!run) return;
       event.preventDefault();
       run();

@@ -275,7 +275,7 @@ export interface paths {
         };
         /**
          * Incidents
-         * @description Incidents, newest first.
+         * @description Open ones in the order of the queue, or closed ones, the latest first.
          */
         get: operations["incidents"];
         put?: never;

@@ -1,6 +1,6 @@
 // The open incident: what happened, what it looks like now, whom to send, and every step by button or key.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { incidents as api } from "../api";
 import type { AlarmCondition, Assignment, Incident, IncidentDetail, Recommended } from "../api/types";
 import { timeOfDay } from "../format";
@@ -13,18 +13,18 @@ import { Action, Keycap, Notice, Priority } from "../ui/parts";
 import { LiveVideo } from "../video/LiveVideo";
 import { type Act, arriving, atWork, blocked, clearing, FALSE_CODES } from "./actions";
 import { ClockStrip } from "./ClockStrip";
+import { isOpen } from "./model";
 import { type Operation, useOperation } from "./operate";
 import { type Names, nameFrom, story } from "./timeline";
 import { useDetail } from "./useDetail";
 import { etaOf, reasonsOf, stateOf, titleOf } from "./words";
 
 type Mode = "none" | "false" | "dispatch" | "close" | "note";
-const DECIDING = new Set(["new", "triage", "pending"]);
 
 export function IncidentPanel({ id }: { id: string }) {
   useLanguage();
   const known = useStore(model, (m) => m.incidents.get(id));
-  const { detail, problem, retry } = useDetail(id, DECIDING.has(known?.state ?? ""));
+  const { detail, problem, retry } = useDetail(id, known !== undefined && isOpen(known));
   const incident = newest(known, detail?.incident);
   if (!id)
     return (
@@ -78,7 +78,7 @@ function OpenIncident({ incident, detail }: OpenProps) {
       <ClockStrip incident={incident} />
       <Pictures incident={incident} conditions={conditions} />
       <Assigned incident={incident} />
-      {incident.state !== "closed" && incident.state !== "merged" && (
+      {isOpen(incident) && (
         <Units
           recommended={recommended}
           chosen={mode === "dispatch"}
@@ -342,8 +342,10 @@ interface UnitsProps {
 
 function Units({ recommended, chosen, why, confirm, onSend }: UnitsProps) {
   const [asking, setAsking] = useState("");
+  const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (!chosen) setAsking("");
+    if (chosen) element.current?.scrollIntoView({ block: "nearest" });
+    else setAsking("");
   }, [chosen]);
   const asked = recommended.find((unit) => unit.unit === asking);
   const press = (unit: string) => {
@@ -354,7 +356,7 @@ function Units({ recommended, chosen, why, confirm, onSend }: UnitsProps) {
     }
   };
   return (
-    <div class={`units ${chosen ? "chosen" : ""}`}>
+    <div ref={element} class={`units ${chosen ? "chosen" : ""}`}>
       <h2>
         {chosen ? t("act.pickunit") : t("units.title")} <span class="muted">{t("units.by")}</span>
       </h2>

@@ -5,7 +5,7 @@ import { enableKeys, keysEnabled } from "../keys";
 import { useStore } from "../store";
 import { Dialog, Keycap } from "./parts";
 
-const KEYS: readonly (readonly [readonly string[], Key])[] = [
+export const KEYS: readonly (readonly [readonly string[], Key])[] = [
   [["J", "K"], "keys.move"],
   [["Enter"], "keys.open"],
   [["A"], "keys.ack"],
