@@ -72,7 +72,7 @@ def run_for(
     command = [
         *(sys.executable, "-m", "simulator", "--describe", str(folder / "d.json"), "--ledger", str(ledger)),
         *("--broker", f"{broker.host}:{broker.port}", "--jt808", "127.0.0.1:1", "--seed", str(seed)),
-        *("--cameras", "0", "--panels", "2", "--cars", "1", "--settle", "0", "--speed", "25"),
+        *("--cameras", "0", "--panels", "2", "--cars", "1", "--settle", "0", "--speed", "40"),
     ]
     environment = {**os.environ, "FIELD_USER": broker.user, "FIELD_PASSWORD": broker.password}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:

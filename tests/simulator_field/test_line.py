@@ -1,4 +1,4 @@
-"""A device's line over a broker that is killed and comes back: nothing lost, in order, each acknowledged once."""
+"""A line over a broker that is killed and comes back: nothing lost, in order, each acknowledged once."""
 
 from __future__ import annotations
 
