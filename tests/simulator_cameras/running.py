@@ -27,6 +27,7 @@ class RunningFleet:
     """A fleet on an event loop in a thread."""
 
     def __init__(self, cache: Path, specs: tuple[CameraSpec, ...] = (EAST, NORTH)) -> None:
+        self.cache = cache
         self.ledger: list[dict[str, object]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleet")

@@ -17,6 +17,9 @@ import pytest
 from av.container import InputContainer
 
 from simulator.cameras import CameraSpec
+from simulator.cameras.spec import job_of
+from simulator.scenes import jobs
+from simulator.scenes.reel import Reel
 from tests.simulator_cameras.running import EAST, NORTH, SHORT, RunningFleet, until
 
 OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "100000", "probesize": "32768"}
@@ -67,7 +70,8 @@ def luma_until(fleet: RunningFleet, spec: CameraSpec, dark: bool) -> float:
 
 
 def test_streams_run_on_time_and_monotonic_across_the_loop(fleet: RunningFleet) -> None:
-    """Both streams at once, longer than the programme lasts."""
+    """Both streams at once, longer than the programme lasts; and the picture stands where the programme is,
+    so that the events, which follow the programme, tell of what is shown."""
     long_s = SHORT.length_s + 3.0
     with ThreadPoolExecutor(2) as pool:
         main = pool.submit(watch, fleet, EAST, "main", long_s)
@@ -80,6 +84,30 @@ def test_streams_run_on_time_and_monotonic_across_the_loop(fleet: RunningFleet) 
         assert steady[-1].pts_s - steady[0].pts_s > SHORT.length_s
         lag = [one.at_s - one.pts_s for one in steady]
         assert float(np.percentile(lag, 90)) - min(lag) < 0.25
+    assert behind_s(fleet, NORTH, sub.result()[2:]) < 0.3
+
+
+def places(reel: Reel) -> dict[bytes, float]:
+    """The second of the material at which each decoded picture stands; noise makes every one unique."""
+    decoder = av.CodecContext.create("h264", "r")
+    data = reel.stem.with_suffix(".h264").read_bytes()
+    found: dict[bytes, float] = {}
+    for offset, size, _, at_us in reel.units:
+        for frame in decoder.decode(av.Packet(data[offset : offset + size])):
+            found[np.asarray(frame.to_ndarray(format="gray")).tobytes()] = at_us / 1e6
+    return found
+
+
+def behind_s(fleet: RunningFleet, spec: CameraSpec, shown: list[Shown]) -> float:
+    """How far the pictures of the sub stream, as they arrived, lay behind the camera's programme (median)."""
+    reel = Reel.load(jobs.stems(fleet.cache, job_of(spec, SHORT).key)[1])
+    known = places(reel)
+    now_s, position_s = time.monotonic(), fleet.fleet.position_s(spec.id)
+    lags = []
+    for one in shown:
+        then_s = reel.material_us(position_s - (now_s - one.at_s)) / 1e6
+        lags.append((then_s - known[one.fingerprint]) % reel.length_s)
+    return float(np.median(lags))
 
 
 def test_a_wrong_password_is_refused(fleet: RunningFleet) -> None:
@@ -136,3 +164,4 @@ def test_a_killed_server_comes_back_on_the_same_ports(fleet: RunningFleet) -> No
                 return False
 
         until(picture)
+    assert behind_s(fleet, EAST, watch(fleet, EAST, "sub", 2.5)[2:]) < 0.3
