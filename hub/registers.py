@@ -71,6 +71,7 @@ class Located:
     site: str
     """Empty where not registered."""
     site_name: str
+    """A registered device that stands on no site goes by its own name."""
     site_name_en: str
     label: str
     label_en: str
@@ -347,8 +348,8 @@ class Registers:
             place=place.id if place else self.root,
             place_name=place.name if place else "",
             site=device.site,
-            site_name=site.name if site else "",
-            site_name_en=site.name_en if site else "",
+            site_name=site.name if site else device.name,
+            site_name_en=site.name_en if site else device.name_en,
             label=label,
             label_en=label_en,
             lat=device.lat if device.lat is not None else (site.lat if site else None),
