@@ -57,6 +57,8 @@ MOST_WAITING = 600
 MOST_GROUP = 600
 MOST_OFFER_BYTES = 64 * 1024
 CLOCK_HZ = 90_000
+ORDERLY = 50
+"""Pictures in order after which a step back is forgotten."""
 _BAD_OFFER = (
     ValueError,
     LookupError,
@@ -133,22 +135,25 @@ class Timeline:
     """
 
     out: int = 0
+    _begun: bool = False
     _last: int | None = None
     _usual: int = CLOCK_HZ // 25
 
     def next(self, ticks: int | None, *, squeeze: bool) -> int:
         """The viewer's time stamp of the next picture."""
         step = self._step(ticks)
-        if self._last is not None or self.out:
+        if self._begun:
             self.out += CLOCK_HZ // 1000 if squeeze else step
-        self._last = ticks
+        self._begun = True
+        if ticks is not None:
+            self._last = ticks
         return self.out
 
     def _step(self, ticks: int | None) -> int:
         if ticks is None or self._last is None:
             return self._usual
         step = ticks - self._last
-        if not 0 < step < 2 * CLOCK_HZ:
+        if not 0 < step < 5 * CLOCK_HZ:
             return self._usual
         self._usual = step
         return step
@@ -232,12 +237,9 @@ class Pull:
                 self._loop.call_soon_threadsafe(self._end, error)
 
     def _read(self) -> None:
-        options = {
-            "rtsp_transport": "tcp",
-            "analyzeduration": "1000000",
-            "probesize": "1000000",
-            "fflags": "nobuffer",
-        }
+        # A short look is enough: what it can't tell of B-frames, the order of the time stamps does. What it
+        # reads is kept (no `nobuffer`), so the key frame it may have seen isn't lost.
+        options = {"rtsp_transport": "tcp", "analyzeduration": "300000", "probesize": "500000"}
         with av.open(
             self._address.url,
             options=options,
@@ -249,11 +251,14 @@ class Pull:
             stream = container.streams.video[0]
             check_passable(stream.codec_context.name, bool(stream.codec_context.has_b_frames))
             filtered = BitStreamFilterContext("dump_extra=freq=keyframe", stream)
+            order = Order()
             for packet in container.demux(stream):
                 if self._stop.is_set():
                     return
                 for one in filtered.filter(packet) if packet.size else ():
-                    self._loop.call_soon_threadsafe(self._take, _coded(one, self._clock()))
+                    coded = _coded(one, self._clock())
+                    order.check(coded.ticks)
+                    self._loop.call_soon_threadsafe(self._take, coded)
 
 
 def check_passable(codec: str, has_b_frames: bool) -> None:
@@ -262,6 +267,30 @@ def check_passable(codec: str, has_b_frames: bool) -> None:
         raise NoPassthrough("codec", codec)
     if has_b_frames:
         raise NoPassthrough("b_frames", "the stream has B-frames")
+
+
+@dataclass(slots=True)
+class Order:
+    """Finds B-frames by what they do: pictures arrive in decoding order, their time stamps step back."""
+
+    steps_back: int = 0
+    _latest: int | None = None
+    _orderly: int = 0
+
+    def check(self, ticks: int | None) -> None:
+        """Raises `NoPassthrough` at the third small step back in a row of pictures; a large one is a source
+        that starts again, a single one a camera that set its clock."""
+        if ticks is None:
+            return
+        if self._latest is not None and 0 < self._latest - ticks < CLOCK_HZ:
+            self.steps_back, self._orderly = self.steps_back + 1, 0
+            if self.steps_back >= 3:
+                raise NoPassthrough("b_frames", "the stream has B-frames")
+            return
+        self._latest = ticks
+        self._orderly += 1
+        if self._orderly > ORDERLY:
+            self.steps_back = 0
 
 
 def _coded(packet: av.Packet[Any], now: datetime) -> Coded:
