@@ -85,7 +85,7 @@ def test_the_rtsp_server_is_killed_and_back(demo: RunningDemo) -> None:
     until(lambda: online(api) >= 12, 90, "all cameras are online")
     end = time.monotonic() + 12
     while time.monotonic() < end:
-        for pid in rtsp_servers():
+        for pid in rtsp_servers(demo):
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
     until(lambda: online(api) == 0, 40, "the desk shows every camera as lost")
@@ -97,17 +97,35 @@ def online(api: Api) -> int:
     return sum(1 for camera in api.snapshot()["cameras"] if camera["health"] == "online")
 
 
-def rtsp_servers() -> list[int]:
-    """Process ids of the simulator's RTSP server."""
-    found = []
+def rtsp_servers(demo: RunningDemo) -> list[int]:
+    """Process ids of this demo's RTSP server."""
+    simulator = demo.pid("simulator")
+    return [pid for pid, parent in processes("rtsp_server.py") if descends(pid, parent, simulator)]
+
+
+def processes(name: str) -> Iterator[tuple[int, int]]:
+    """Id and parent of each process whose command line holds `name`."""
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"rtsp_server.py" in command:
-            found.append(int(folder.name))
-    return found
+        with contextlib.suppress(OSError):
+            if name.encode() in (folder / "cmdline").read_bytes():
+                yield int(folder.name), parent_of(int(folder.name))
+
+
+def parent_of(pid: int) -> int:
+    """Parent process; 0 where there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def descends(pid: int, parent: int, ancestor: int) -> bool:
+    """Whether `ancestor` is `pid` or above it."""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        pid, parent = parent, parent_of(parent)
+    return False
 
 
 def test_after_all_of_it_nothing_acknowledged_is_lost_or_doubled(demo: RunningDemo) -> None:
