@@ -71,10 +71,11 @@ export function distance(metres: number): string {
   return t("dist.km", { n: (metres / 1000).toFixed(metres < 9950 ? 1 : 0) });
 }
 
-/** `+0.3 秒`, `+2 分 10 秒`: from one clock point to the next. */
+/** `+0.3 秒`, `+2:10`: from one clock point to the next, short enough for the strip. */
 export function delta(ms: number): string {
   const sign = ms < 0 ? "−" : "+";
   const size = Math.abs(ms);
   if (size < 9950) return `${sign}${t("time.s", { s: (size / 1000).toFixed(1) })}`;
-  return `${sign}${span(size / 1000)}`;
+  if (size < 59500) return `${sign}${t("time.s", { s: Math.round(size / 1000) })}`;
+  return `${sign}${elapsed(size).replace(/^0(?=\d:)/, "")}`;
 }

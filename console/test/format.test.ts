@@ -44,7 +44,8 @@ describe("figures", () => {
   it("says steps between clock points with their sign", () => {
     expect(delta(312)).toBe("+0.3 秒");
     expect(delta(-1500)).toBe("−1.5 秒");
-    expect(delta(130_000)).toBe("+2 分 10 秒");
+    expect(delta(42_400)).toBe("+42 秒");
+    expect(delta(130_000)).toBe("+2:10");
   });
 });
 

@@ -377,7 +377,13 @@ function Units({ recommended, chosen, why, confirm, onSend }: UnitsProps) {
         >
           <Keycap of={String(unit.rank)} />
           <span>
-            <b>{unit.unit_name}</b> <span class="muted">{reasonsOf(unit).map((r) => `· ${r} `)}</span>
+            <b>{unit.unit_name}</b>
+            {reasonsOf(unit).map((reason) => (
+              <span key={reason} class="reason muted">
+                {" · "}
+                {reason}
+              </span>
+            ))}
           </span>
           <b class="num">{etaOf(unit)}</b>
         </button>

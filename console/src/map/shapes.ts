@@ -30,7 +30,8 @@ export type Glyph =
 const RADIUS = { incident: 15, car: 11, camera: 7, panel: 5, checkpoint: 8, site: 3 } as const;
 /** Zoom from which names are written beside; cars, incidents and checkpoints always have theirs. */
 const LABEL_FROM = { incident: 0, car: 0, camera: 16, panel: 17, checkpoint: 11, site: 15 } as const;
-const LABEL_WIDTH_PX = 220;
+const LABEL_WIDTH_PX = 260;
+const ABOVE_PX = 34;
 
 export interface Colours {
   ground: string;
@@ -99,9 +100,11 @@ export class Mark extends L.CircleMarker {
 
   /** Room for the label and the field of view, so that what moves is wiped clean. */
   _updateBounds(): void {
-    const reach = this.glyph.kind === "camera" ? MOST_FIELD_PX + 10 : 30 + besideOf(this.glyph);
+    const { kind } = this.glyph;
+    const reach = kind === "camera" ? MOST_FIELD_PX + 10 : ABOVE_PX + 16 + besideOf(this.glyph);
+    const left = kind === "incident" ? LABEL_WIDTH_PX / 2 : reach;
     this._pxBounds = L.bounds(
-      this._point.subtract([reach, reach]),
+      this._point.subtract([Math.max(reach, left), reach]),
       this._point.add([Math.max(reach, LABEL_WIDTH_PX), reach]),
     );
   }
@@ -321,13 +324,24 @@ function label(ctx: CanvasRenderingContext2D, glyph: Glyph, colours: Colours): v
   const strong = glyph.kind === "incident" || glyph.kind === "car";
   const faded = glyph.kind === "car" && !glyph.fresh;
   ctx.font = `${strong ? 600 : 400} ${strong ? 13 : 12}px "Noto Sans CJK SC","Microsoft YaHei","PingFang SC",sans-serif`;
-  ctx.textAlign = "left";
   ctx.lineWidth = 3;
   ctx.lineJoin = "round";
   ctx.strokeStyle = colours.ground;
-  const ringed = (glyph.kind === "incident" || glyph.kind === "car") && glyph.selected;
-  const x = RADIUS[glyph.kind] + (ringed ? 15 : 7);
-  ctx.strokeText(glyph.label, x, 4.5, LABEL_WIDTH_PX - x - 4);
   ctx.fillStyle = faded ? colours.faint : strong ? colours.ink : colours.muted;
-  ctx.fillText(glyph.label, x, 4.5, LABEL_WIDTH_PX - x - 4);
+  // The chosen incident's name stands above it: beside it other incidents may stand.
+  const above = glyph.kind === "incident";
+  ctx.textAlign = above ? "center" : "left";
+  const ringed = glyph.kind === "car" && glyph.selected;
+  const [x, y] = above ? [0, -ABOVE_PX] : [RADIUS[glyph.kind] + (ringed ? 15 : 7), 4.5];
+  const text = fitting(ctx, glyph.label, LABEL_WIDTH_PX - 30);
+  ctx.strokeText(text, x, y);
+  ctx.fillText(text, x, y);
+}
+
+/** `text`, cut with an ellipsis where it is wider than `most` pixels. */
+function fitting(ctx: CanvasRenderingContext2D, text: string, most: number): string {
+  if (ctx.measureText(text).width <= most) return text;
+  let length = text.length;
+  while (length > 1 && ctx.measureText(`${text.slice(0, length)}…`).width > most) length -= 1;
+  return `${text.slice(0, length)}…`;
 }
