@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,17 +16,19 @@ import uvloop
 from hub import metrics
 from hub.accounts import Accounts
 from hub.desk import Desk
-from hub.domain.entry import Entry
+from hub.domain.entry import Entry, EntryKind
+from hub.enrolment import RegisterError
 from hub.evidence import Rates, load_pack
 from hub.feed import Feed
 from hub.intake import Intake
 from hub.media import Media
 from hub.orders import Orders
 from hub.registers import Registers
+from hub.sealing import SealBroken
 from hub.store import log as log_rows
 from hub.store import stills
 from hub.store.blobs import Blobs
-from hub.store.engine import Store, StoreUnavailable
+from hub.store.engine import Job, Store, StoreUnavailable, Transaction
 from hub.watch import Ticker, Watch
 from hub.web.application import build
 from hub.web.context import Hub, probe
@@ -146,12 +148,33 @@ def follow_log(hub: Hub) -> None:
     hub.store.on_commit(hub.feed.taken)
     hub.store.enqueue(stills.catch_up).result()
     hub.store.on_commit(lambda entries: _note_stills(hub.store, entries))
+    hub.store.on_commit(lambda entries: _learn_streams(hub, entries))
 
 
 def _note_stills(store: Store, entries: Sequence[Entry]) -> None:
     shown = [entry for entry in entries if stills.hashes_in(entry)]
     if shown:
         store.enqueue(lambda tx: stills.note(tx, shown))
+
+
+def _learn_streams(hub: Hub, entries: Sequence[Entry]) -> None:
+    """A camera registered by its ONVIF address alone has told where its streams are."""
+    for entry in entries:
+        facts = entry.body.get("body") if entry.kind is EntryKind.OBSERVATION else None
+        if isinstance(facts, dict) and facts.get("type") == "facts" and entry.subject.startswith("camera:"):
+            told = facts.get("detail", {})
+            if told.get("rtsp_main"):
+                hub.store.enqueue(_learning(hub.registers, entry.subject.removeprefix("camera:"), told))
+
+
+def _learning(registers: Registers, camera: str, told: Mapping[str, str]) -> Job[None]:
+    def job(tx: Transaction) -> None:
+        try:
+            registers.learn_streams(tx, camera, told["rtsp_main"], told.get("rtsp_sub", ""))
+        except (RegisterError, SealBroken) as error:
+            log.warning("what a camera told of its streams can't be used", camera=camera, reason=str(error))
+
+    return job
 
 
 async def start_feed(hub: Hub) -> None:

@@ -127,8 +127,6 @@ async def _refusable(hub: Hub, job: Callable[[Transaction], Placed]) -> Placed:
     try:
         return await hub.store.submit(job)
     except ActionRefused as error:
-        raise ApiProblem(
-            "conflict", f"警情状态已变化:{error.reason}", error.reason, current=error.current
-        ) from error
+        raise ApiProblem("conflict", error.reason_zh, error.reason, current=error.current) from error
     except KeyError as error:
         raise ApiProblem("not_found") from error

@@ -194,7 +194,7 @@ async def _change(
 
 
 def _zh(error: RegisterError) -> str:
-    return f"{error.field} 一项有误:{error.reason}"
+    return f"{error.field}:{error.reason_zh}"
 
 
 async def _place_of_site(hub: Hub, caller: Caller, site_id: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +17,11 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
+from hub.accounts import NewPerson, create_person
+from hub.store.engine import Store
 from hub.web.openapi import main as print_openapi
-from tests.hub_web.conftest import Desk, Running, start_hub
+from tests.hub_web.conftest import PASSWORD, Desk, Running, start_hub
+from tests.hub_web.listening import listening
 from wire import journal
 
 
@@ -161,3 +166,59 @@ def test_nothing_secret_reaches_the_log_of_a_hub(running: Running) -> None:
     assert path is not None
     for file in Path(path[2]).parent.glob("hub.db*"):
         assert b"s3cret-pw" not in file.read_bytes()
+
+
+HUB = """
+import sys
+from pathlib import Path
+from hub.app import HubSettings, main
+from wire.bus import Broker
+folder, port = Path(sys.argv[1]), int(sys.argv[2])
+broker = Broker(host="127.0.0.1", port=9)
+url = f"sqlite:///{folder / 'hub.db'}"
+main(HubSettings(data=folder, store_url=url, broker=broker, http_host="127.0.0.1", http_port=port))
+"""
+
+
+async def test_the_process_stops_on_sigterm_with_consoles_connected_and_comes_back(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    store = Store.open(f"sqlite:///{tmp_path / 'hub.db'}")
+    person = NewPerson(name="wang", display_name="", password=PASSWORD, roles=("operator",), place="")
+    await create_person(store, person)
+    store.close()
+    for _ in range(2):
+        process = start_process(tmp_path, port)
+        async with httpx.AsyncClient(base_url=f"{base}/api/v1", timeout=20) as client:
+            await ready(client, base)
+            signed_in = await client.post("/session", json={"name": "wang", "password": PASSWORD})
+            assert signed_in.status_code == 200
+            async with listening(client) as ear:
+                await ear.until(lambda one: one.named("beat"))
+                process.send_signal(signal.SIGTERM)
+                await ear.until(lambda one: one.ended, 5)
+        _, written = await asyncio.to_thread(process.communicate, timeout=15)
+        assert process.returncode == 0, written
+        lines = [json.loads(line) for line in written.splitlines()]
+        assert lines[-1]["event"] == "hub stopped"
+        assert not [line for line in lines if line["level"] in ("error", "critical")]
+        assert PASSWORD not in written
+
+
+def start_process(folder: Path, port: int) -> subprocess.Popen[str]:
+    """A hub as a process of its own."""
+    command = [sys.executable, "-c", HUB, str(folder), str(port)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+async def ready(client: httpx.AsyncClient, base: str, within_s: float = 30.0) -> None:
+    """Waits until a hub says that it can store."""
+    async with asyncio.timeout(within_s):
+        while True:
+            try:
+                if (await client.get(f"{base}/readyz")).is_success:
+                    return
+            except httpx.ConnectError:
+                await asyncio.sleep(0.05)
