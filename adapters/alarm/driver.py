@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 FACT = "fact|"
 WORK = "work"
 CONFIRMATION_S = 8.0
-REWIRE_S = 0.05
+REWIRE_S = 0.02
 """Discovery comes in bursts; subscriptions are brought up to date once a burst."""
 
 

@@ -20,7 +20,7 @@ from zeep.plugins import Plugin
 from adapters.knowledge import PREFIX as KNOWN
 from adapters.knowledge import Knowledge, News
 from adapters.onvif.addresses import Endpoint, endpoint_of, service_at, stream_at
-from adapters.onvif.events import notifications_of
+from adapters.onvif.events import Notification, notifications_of
 from adapters.onvif.faults import REQUEST_S, CameraFault, asking
 from adapters.onvif.watch import Watch
 from adapters.refusal import Refusal
@@ -42,6 +42,8 @@ RENEW_AFTER_S = 480
 """Renewing at 8 of 10 minutes; some cameras crash where it is done often."""
 HEARTBEAT_S = 10.0
 DEBOUNCE_S = 10.0
+ASK_AGAIN_S = 10.0
+"""How soon a camera is asked again for stream addresses that it couldn't give: it may still be starting."""
 ENCODINGS = {"H264": "h264", "H265": "h265", "JPEG": "jpeg", "MPEG4": "mpeg4"}
 PULL_POINT = "http://www.onvif.org/ver10/events/wsdl/PullPointSubscription"
 EVENTS = "http://www.onvif.org/ver10/events/wsdl"
@@ -53,12 +55,19 @@ class OnvifDriver:
     """Runs on one event loop; `work` is called there too."""
 
     def __init__(
-        self, sender: Sender, clock: Clock, *, pull_s: float = PULL_S, debounce_s: float = DEBOUNCE_S
+        self,
+        sender: Sender,
+        clock: Clock,
+        *,
+        pull_s: float = PULL_S,
+        debounce_s: float = DEBOUNCE_S,
+        renew_after_s: float = RENEW_AFTER_S,
     ) -> None:
         self.sender = sender
         self.clock = clock
         self.pull_s = pull_s
         self.debounce_s = debounce_s
+        self.renew_after_s = renew_after_s
         self.knowledge = Knowledge(sender.outbox.marks(KNOWN))
         self._running: dict[str, tuple[Camera, asyncio.Task[None]]] = {}
         self._parsed: asyncio.Task[None] | None = None
@@ -116,6 +125,7 @@ class CameraSession:
         self._watch = Watch(self._source, driver.knowledge, driver.clock())
         self._overdue: asyncio.TimerHandle | None = None
         self._beat: datetime | None = None
+        self._ask_again_at: datetime | None = None
         self._fault = ""
 
     async def run(self, proved: Callable[[], None]) -> None:
@@ -157,30 +167,40 @@ class CameraSession:
         self._driver.tell([self._observed(body)] if news is News.CHANGED else [])
 
     async def _tell_facts(self, device: Device) -> None:
+        """Tells what is new; notes when to ask again where something could not be told."""
         facts = await device.facts()
         steady = {name: value for name, value in facts.detail.items() if name != "clock_skew_s"}
         said = f"{facts.make} {facts.model} {facts.firmware} {facts.serial} {steady} {device.skew_s // 10}"
+        again = timedelta(seconds=ASK_AGAIN_S)
+        self._ask_again_at = self._driver.clock() + again if "streams" in facts.detail else None
         if self._driver.knowledge.learn(self._source, "facts", said, rest="") is News.CHANGED:
             self._driver.tell([self._observed(facts)])
 
     async def _pull(self, device: Device, proved: Callable[[], None]) -> None:
         await device.subscribe()
-        renew_at = self._driver.clock() + timedelta(seconds=RENEW_AFTER_S)
+        lasts = timedelta(seconds=self._driver.renew_after_s)
+        renew_at = self._driver.clock() + lasts
         while True:
-            answer = await device.pull(self._driver.pull_s)
+            told = self._read(await device.pull(self._driver.pull_s))
             self._works(proved)
-            self._take(answer, device)
+            self._take(told, device)
+            await self._complete_facts(device)
             if self._driver.clock() >= renew_at:
                 if not await device.renew():
                     await device.subscribe()
-                renew_at = self._driver.clock() + timedelta(seconds=RENEW_AFTER_S)
+                renew_at = self._driver.clock() + lasts
 
     async def _probe(self, device: Device, proved: Callable[[], None]) -> None:
         """A camera without events: its clock is read now and then, so that we hear of it at all."""
         while True:
             await device.read_clock()
             self._works(proved)
+            await self._complete_facts(device)
             await asyncio.sleep(self._driver.pull_s)
+
+    async def _complete_facts(self, device: Device) -> None:
+        if self._ask_again_at is not None and self._driver.clock() >= self._ask_again_at:
+            await self._tell_facts(device)
 
     def _works(self, proved: Callable[[], None]) -> None:
         proved()
@@ -193,17 +213,27 @@ class CameraSession:
             self._beat = now
             self._driver.tell([self._observed(Heartbeat(interval_s=max(self._driver.pull_s, HEARTBEAT_S)))])
 
-    def _take(self, answer: bytes, device: Device) -> None:
+    def _read(self, answer: bytes) -> tuple[Notification | Refusal, ...]:
+        try:
+            return notifications_of(answer)
+        except Refusal as refusal:
+            self._reject(refusal)
+            raise CameraFault("nonsense", refusal.reason) from refusal
+
+    def _take(self, told: Sequence[Notification | Refusal], device: Device) -> None:
         now, skew = self._driver.clock(), timedelta(seconds=device.skew_s)
         observations = self._watch.expire(now)
-        for notification in notifications_of(answer):
+        for notification in told:
             try:
                 if isinstance(notification, Refusal):
                     raise notification
                 observations += self._watch.take(notification, now, skew)
             except Refusal as refusal:
-                self._driver.sender.rejects.add("onvif", self._source, refusal, now)
+                self._reject(refusal)
         self._driver.tell(observations)
+
+    def _reject(self, refusal: Refusal) -> None:
+        self._driver.sender.rejects.add("onvif", self._source, refusal, self._driver.clock())
 
     def _observed(self, body: Heartbeat | PointState | DeviceFacts) -> Observation:
         return Observation(source=self._source, body=body, heard_at=self._driver.clock())
