@@ -13,6 +13,7 @@ import { Action, Keycap, Notice, Priority } from "../ui/parts";
 import { LiveVideo } from "../video/LiveVideo";
 import { type Act, arriving, atWork, blocked, clearing, FALSE_CODES } from "./actions";
 import { ClockStrip } from "./ClockStrip";
+import { useHeldKeys } from "./held";
 import { isOpen } from "./model";
 import { type Operation, useOperation } from "./operate";
 import { type Names, nameFrom, story } from "./timeline";
@@ -64,7 +65,8 @@ function OpenIncident({ incident, detail }: OpenProps) {
   const recommended = detail?.recommended ?? [];
   const steps = stepsOf(incident, unacked, operation, setMode);
   useEffect(() => setMode("none"), [incident.state]);
-  useKeys(bindings(steps, why, mode, setMode, { recommended, incident, operation }));
+  const keys = bindings(steps, why, mode, setMode, { recommended, incident, operation });
+  useKeys(useHeldKeys(keys, operation.busy, incident.id));
 
   return (
     <section
