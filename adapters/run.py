@@ -46,6 +46,8 @@ class AdapterSettings:
     """Ports of tracker protocols, by name, where they aren't the table's."""
     tracker_limits: Limits = field(default_factory=Limits)
     first_work_s: float = FIRST_WORK_S
+    confirmation_s: float = 8.0
+    """How long an order waits for the device's own word."""
 
 
 def main(settings: AdapterSettings) -> None:
@@ -90,6 +92,7 @@ class Adapters:
             self._senders["adapter-alarm"],
             utc_now,
             client_id=f"{settings.client_id}-alarm",
+            confirmation_s=settings.confirmation_s,
         )
         self.gps = GpsDriver(
             settings.broker,
@@ -97,6 +100,7 @@ class Adapters:
             listening,
             utc_now,
             client_id=f"{settings.client_id}-gps",
+            confirmation_s=settings.confirmation_s,
         )
         self._told = asyncio.Event()
 

@@ -62,8 +62,8 @@ class Judge:
         elif isinstance(body, Arming):
             yield from self._arming(panel, body, now, retained)
         elif isinstance(body, Link):
-            state = "up" if body.up else "down"
-            if self.knowledge.learn(panel, "link", state, rest="", live=not retained) is News.CHANGED:
+            state, rest = ("up", "up") if body.up else ("down", "")
+            if self.knowledge.learn(panel, "link", state, rest=rest, live=not retained) is not News.SAME:
                 yield _observed(panel, body, now, retained)
         elif not isinstance(body, Heartbeat):
             yield _observed(panel, body, now, retained)
@@ -104,7 +104,8 @@ class Judge:
     def _arming(self, panel: str, body: Arming, now: datetime, retained: bool) -> Iterator[Observation]:
         name = f"arm:{body.partition}"
         before = self.knowledge.get(panel, name)
-        if self.knowledge.learn(panel, name, body.state, rest="", live=not retained) is News.SAME:
+        rest = "" if body.state == ArmState.TRIGGERED else body.state
+        if self.knowledge.learn(panel, name, body.state, rest=rest, live=not retained) is News.SAME:
             return
         yield _observed(panel, body, now, retained)
         if ArmState.TRIGGERED in (body.state, before):

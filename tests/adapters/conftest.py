@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -140,8 +141,8 @@ def connect(broker: Broker) -> Iterator[Callable[[Broker, str], Awaitable[MqttBu
         return bus
 
     yield make
-    for bus in made:
-        bus.stop()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(MqttBus.stop, made))
 
 
 @pytest.fixture
@@ -172,7 +173,8 @@ async def adapters(
         jt808_host="127.0.0.1",
         jt808_port=free_port(),
         client_id=f"adapters-{uuid.uuid4().hex[:8]}",
-        tracker_limits=Limits(introduction_s=1.5, sessions_per_address=8, silence_s=4.0),
+        tracker_limits=Limits(introduction_s=1.5, sessions_per_address=8, silence_s=2.5),
+        confirmation_s=2.0,
     )
     running = Running(settings)
     await running.start()

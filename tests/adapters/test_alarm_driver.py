@@ -149,7 +149,7 @@ async def test_an_order_that_nobody_confirms_says_what_is_known(
     order = PanelOrder(command="c-3", panel="p-04", partition="main", state="armed_home")
     answer = await hub.ask("alarm", "arm", order)
     assert not answer.ok
-    assert answer.reason == "no confirmation within 8 s; the panel's last state is disarmed"
+    assert answer.reason == "no confirmation within 2 s; the panel's last state is disarmed"
     unknown = PanelOrder(command="c-4", panel="p-99", partition="main", state="disarmed")
     assert (await hub.ask("alarm", "arm", unknown)).reason == "panel 'p-99' is not registered"
 

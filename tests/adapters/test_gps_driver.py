@@ -169,7 +169,7 @@ async def test_who_falls_silent_is_let_go(
         assert await terminal.reader.read() == b""
     await until(lambda: len(hub.of(f"tracker:jt808-{phone}", "link")) == 2)
     gone = hub.of(f"tracker:jt808-{phone}", "link")[-1].body
-    assert gone == Link(up=False, reason="silent for 4 s")
+    assert gone == Link(up=False, reason="silent for 2.5 s")
 
 
 async def test_one_address_gets_no_more_than_its_sessions(hub: Hub, adapters: Running, phone: str) -> None:

@@ -1,0 +1,83 @@
+"""Refusals counted to the last while only samples travel; values told once; the key of our own kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from adapters.gps.datum import gcj02_from_wgs84, wgs84_from_gcj02
+from adapters.gps.judge import Register
+from adapters.knowledge import Knowledge, News
+from adapters.refusal import Refusal
+from adapters.rejects import Rejects
+from adapters.run import _secret
+from wire.codec import MAX_REJECTED_BYTES, Rejected
+from wire.work import Tracker
+
+NOW = datetime(2026, 11, 21, 2, 14, 12, tzinfo=UTC)
+
+
+def test_a_flood_is_sampled_and_counted_to_the_last() -> None:
+    sent: list[Rejected] = []
+    rejects = Rejects(sent.append, lambda: True, per_s=5)
+    for _ in range(1000):
+        rejects.add("jt808", "192.0.2.1:1", Refusal("bad_checksum", "wrong", b"\x7e" * 9000), NOW)
+    assert len(sent) == 5
+    rejects.flush(NOW + timedelta(seconds=1))
+    assert sum(one.count for one in sent) == 1000
+    assert rejects.counts["jt808", "bad_checksum"] == 1000
+    assert all(len(one.raw) <= MAX_REJECTED_BYTES and one.size == 9000 for one in sent)
+
+
+def test_while_the_bus_is_away_only_the_latest_sample_of_a_cause_is_kept() -> None:
+    sent: list[Rejected] = []
+    away = True
+    rejects = Rejects(sent.append, lambda: not away)
+    for number in range(100):
+        rejects.add("mqtt", f"topic/\udcff{number}", Refusal("not_utf8", "no \udcff text"), NOW)
+    assert sent == []
+    away = False
+    rejects.flush(NOW + timedelta(seconds=1))
+    assert [(one.count, one.peer) for one in sent] == [(100, "topic/\\udcff99")]
+
+
+def test_a_value_is_news_once_and_again_when_the_device_itself_says_it() -> None:
+    knowledge = Knowledge({})
+    assert knowledge.learn("p|1", "zone", "0", rest="0") is News.BASELINE
+    assert knowledge.learn("p|1", "zone", "1", rest="0", live=False) is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "1", rest="0", live=False) is News.SAME
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.CHANGED, "only the broker had said it"
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.SAME
+    marks = knowledge.take_marks()
+    assert knowledge.take_marks() == ()
+    after = Knowledge({mark.name: mark.value for mark in marks})
+    assert after.learn("p|1", "zone", "1", rest="0") is News.SAME
+    assert after.get("p|2", "zone") is None
+
+
+def test_a_terminal_is_known_by_its_number_without_leading_zeros() -> None:
+    register = Register([Tracker(id="u-1", protocol="jt808", address="013912340001")])
+    assert register.id_of("jt808", "13912340001") == "u-1"
+    assert register.id_of("owntracks", "13912340001") == "owntracks-13912340001"
+    assert register.terminal_of("u-1") == ("jt808", "13912340001")
+    thief = Register([Tracker(id="jt808-7", protocol="jt808", address="8")])
+    assert thief.id_of("jt808", "7") == "jt808-7-unregistered", (
+        "a stranger never speaks under a registered id"
+    )
+
+
+def test_the_shift_of_chinese_maps_goes_both_ways() -> None:
+    for lat, lon in ((34.2611, 117.1858), (39.9042, 116.4074), (22.5431, 114.0579), (47.35, 130.3)):
+        shifted = gcj02_from_wgs84(lat, lon)
+        assert 0.0005 < abs(shifted[0] - lat) + abs(shifted[1] - lon) < 0.02
+        back = wgs84_from_gcj02(*shifted)
+        assert abs(back[0] - lat) < 1e-7
+        assert abs(back[1] - lon) < 1e-7
+    assert gcj02_from_wgs84(52.52, 13.405) == (52.52, 13.405), "outside China nothing is shifted"
+
+
+def test_the_key_for_terminals_is_made_once_and_readable_by_us_only(tmp_path: Path) -> None:
+    key = _secret(tmp_path / "tracker.key")
+    assert len(key) == 32
+    assert _secret(tmp_path / "tracker.key") == key
+    assert (tmp_path / "tracker.key").stat().st_mode & 0o777 == 0o600
