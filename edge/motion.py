@@ -42,9 +42,9 @@ class Tuning:
     """Smallest blob, of 14,400."""
     least_moving: float = 0.04
     """Share of a blob's cells that must have changed since the grid before."""
-    learn: float = 0.12
-    """Background's step towards the picture, every second grid."""
-    learn_light: float = 0.4
+    learn: float = 0.22
+    """Background's step towards the picture, every fourth grid."""
+    learn_light: float = 0.6
     """The same for the mean light of each part of the picture."""
     still_grids: int = 12
     """A blob that stopped is background after so many grids (about 2.4 s)."""
@@ -87,14 +87,16 @@ class _Blob:
 
 _NOTHING = Seen()
 _RELEARNING = Seen(relearning=True)
-_KERNEL = np.ones((3, 3), np.uint8)
 _SPECK = np.ones((4, 4), np.uint8)
 _PAIR = np.ones((1, 2), np.uint8)
 _SAMPLE = (slice(2, None, 6), slice(3, None, 8))
 _MOST_BLOBS = 24
-_ONE = np.float32(1.0)
+_LEAST = np.float32(1.0)
+"""Of the background, so that ratios to it stand."""
 _PARTS = (8, 5)
+_LIGHT_MOST = np.float32(6.0)
 _PROOF_GRIDS = 5
+_NOISE_LEAST = np.float32(0.3)
 
 
 class MotionDetector:
@@ -137,7 +139,6 @@ class MotionDetector:
         """What moves in `grid`, (GRID_H, GRID_W), against the grids before."""
         self._before, self._now = self._now, self._before
         cv2.boxFilter(grid, cv2.CV_32F, (3, 3), dst=self._now)
-        np.maximum(self._now, _ONE, out=self._now)  # never 0, so that ratios stand
         self._age += 1
         if self._age <= self._t.warm_grids:
             return self._warm()
@@ -146,7 +147,7 @@ class MotionDetector:
 
     def _warm(self) -> Seen:
         if self._age == 1:
-            np.copyto(self._background, self._now)
+            np.maximum(self._now, _LEAST, out=self._background)
         else:
             cv2.accumulateWeighted(self._now, self._background, 1.0 / self._age)
         return _RELEARNING
@@ -186,8 +187,7 @@ class MotionDetector:
         return seen
 
     def _find_blobs(self) -> list[_Blob]:
-        joined = cv2.morphologyEx(self._solid(), cv2.MORPH_CLOSE, _KERNEL)
-        outlines, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        outlines, _ = cv2.findContours(self._solid(), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         boxes = [(w * h, (x, y, w, h)) for x, y, w, h in map(cv2.boundingRect, outlines)]
         boxes = [sized for sized in boxes if sized[0] >= self._t.least_cells]
         if not boxes:
@@ -213,6 +213,9 @@ class MotionDetector:
 
     def _judge(self, blobs: list[_Blob]) -> Seen:
         """Confirms blobs that moved in the grid before too; grows restless while they fail to."""
+        if not (blobs or self._blobs or self._specks):
+            self._unrest *= 0.95
+            return _NOTHING
         earlier, moving = self._blobs, [blob for blob in blobs if blob.moving]
         for blob in moving:
             _follow(earlier, blob)
@@ -247,11 +250,13 @@ class MotionDetector:
         return bool(likeness > self._t.light_likeness)
 
     def _learn(self, blobs: list[_Blob]) -> None:
+        """Takes turns, so that a grid costs little: the background every fourth grid, noise between."""
         self._settle(blobs)
-        if self._age % 2:
-            self._learn_noise()
-        else:
+        turn = self._age % 4
+        if turn == 0:
             self._learn_background(blobs)
+        elif turn == 2:
+            self._learn_noise()
 
     def _learn_background(self, blobs: list[_Blob]) -> None:
         for blob in blobs:
@@ -260,26 +265,29 @@ class MotionDetector:
         self._learn_light()
         if abs(self._gain - 1.0) > 0.004:
             # The light that all cells share becomes the background's own, slowly.
-            np.multiply(self._background, 1.0 + 0.06 * (self._gain - 1.0), out=self._background)
+            np.multiply(self._background, 1.0 + 0.12 * (self._gain - 1.0), out=self._background)
+        np.maximum(self._background, _LEAST, out=self._background)
 
     def _learn_light(self) -> None:
         """Brings each part of the background to its part's light: a cloud's edge, a lamp, dusk at one side.
 
         An object can't do it: its cells count no more than the limit, and known blobs not at all.
         """
-        np.clip(self._signed, -6.0, 6.0, out=self._work)
+        np.minimum(self._signed, _LIGHT_MOST, out=self._work)
+        np.maximum(self._work, -_LIGHT_MOST, out=self._work)
         coarse = cv2.resize(self._work, _PARTS, interpolation=cv2.INTER_AREA)
         cv2.resize(coarse, (GRID_W, GRID_H), dst=self._work, interpolation=cv2.INTER_LINEAR)
         cv2.scaleAdd(self._work, self._t.learn_light / self._gain, self._background, dst=self._background)
 
     def _learn_noise(self) -> None:
         """Follows each cell's 80th percentile of difference: up by 4 parts where exceeded, else down by 1."""
-        step = 0.04 if self._age < 40 else 0.01
+        step = 0.08 if self._age < 40 else 0.02
         cv2.compare(self._difference, self._noise, cv2.CMP_GT, dst=self._changed)
         np.multiply(self._changed, np.float32(5.0 * step / 255.0), out=self._work)
         np.add(self._work, np.float32(1.0 - step), out=self._work)
         np.multiply(self._noise, self._work, out=self._noise)
-        np.clip(self._noise, 0.3, self._t.noise_most, out=self._noise)
+        np.minimum(self._noise, np.float32(self._t.noise_most), out=self._noise)
+        np.maximum(self._noise, _NOISE_LEAST, out=self._noise)
         self._set_limit()
 
     def _set_limit(self) -> None:
