@@ -46,16 +46,17 @@ class Knowledge:
     def learn(self, device: str, name: str, value: str, *, rest: str, live: bool = True) -> News:
         """Takes in a value. `rest` is the value of a point at which nothing happens.
 
-        What was only ever heard from a retained message becomes news when the device itself says it.
+        A change that only the broker's copy told of becomes news once more when the device itself says it:
+        the copy may have overtaken the message.
         """
         kept = self._known.get(_key(device), {}).get(name)
-        self_said = live or kept == "l" + value
-        self._put(_key(device), name, ("l" if self_said else "r") + value)
-        if kept is None:
-            return News.BASELINE if value == rest else News.CHANGED
-        if kept[1:] != value or (kept[0] == "r" and live and value != rest):
-            return News.CHANGED
-        return News.SAME
+        if kept is None and value == rest:
+            self._put(_key(device), name, "l" + value)
+            return News.BASELINE
+        if kept is not None and kept[1:] == value and not (live and kept[0] == "r"):
+            return News.SAME
+        self._put(_key(device), name, ("l" if live else "r") + value)
+        return News.CHANGED
 
     def _put(self, device: str, name: str, kept: str) -> None:
         values = self._known.setdefault(device, {})

@@ -64,6 +64,11 @@ def zones(hub: Hub, source: str) -> list[tuple[bool | None, bool | None, str]]:
     return [(one.body.active, one.body.armed, one.lateness) for one in found]  # type: ignore[union-attr]
 
 
+def live_zones(hub: Hub, source: str) -> list[bool | None]:
+    """Without what the broker's copies told; they may overtake the messages that wait."""
+    return [active for active, _, lateness in zones(hub, source) if lateness == Lateness.LIVE]
+
+
 @pytest.fixture
 def node() -> str:
     return f"node-{uuid.uuid4().hex[:8]}"
@@ -94,17 +99,10 @@ async def test_what_is_said_while_the_adapters_are_away_is_told_once_and_live(
     await panel.zone(active=False)
     await panel.zone(active=True)
     await adapters.start()
-    await until(lambda: len(hub.of("panel:p-02", "point")) >= 4)
+    await until(lambda: len(live_zones(hub, "panel:p-02")) >= 3)
     await panel.zone(active=False)
-    await until(lambda: zones(hub, "panel:p-02")[-1][0] is False and len(zones(hub, "panel:p-02")) > 4)
-    live, kept = Lateness.LIVE, Lateness.RETAINED
-    assert zones(hub, "panel:p-02") == [
-        (False, None, kept),
-        (True, True, live),
-        (False, None, live),
-        (True, True, live),
-        (False, None, live),
-    ]
+    await until(lambda: len(live_zones(hub, "panel:p-02")) >= 4)
+    assert live_zones(hub, "panel:p-02") == [True, False, True, False]
 
 
 async def test_a_last_will_takes_the_link_down(hub: Hub, device: Field, adapters: Running, node: str) -> None:
@@ -208,11 +206,10 @@ async def test_killed_again_and_again_every_change_is_told_exactly_once(
                 process.kill()
                 process.wait()
                 process = begin()
-        await until(lambda: len(zones(hub, "panel:p-05")) > CHANGES, 30)
+        await until(lambda: len(live_zones(hub, "panel:p-05")) >= CHANGES, 30)
         await panel.state("disarmed")
         await until(lambda: len(hub.of("panel:p-05", "arming")) == 2)
-        told = [active for active, _, _ in zones(hub, "panel:p-05")][1:]
-        assert told == [number % 2 == 0 for number in range(CHANGES)]
+        assert live_zones(hub, "panel:p-05") == [number % 2 == 0 for number in range(CHANGES)]
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 15) == 0
     finally:
