@@ -8,54 +8,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.whole.consoles import shot
 from tests.whole.running import Api, RunningDemo, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-
-ARTEFACTS = Path(__file__).parents[2] / "artefacts"
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser, demo: RunningDemo) -> Iterator[Page]:
-    """A console, signed in, at the desk."""
-    context = browser.new_context(viewport={"width": 1920, "height": 1080}, locale="zh-CN")
-    page = context.new_page()
-    page.goto(demo.base)
-    page.get_by_test_id("sign-in-name").fill(demo.name)
-    page.get_by_test_id("sign-in-password").fill(demo.password)
-    page.get_by_test_id("sign-in-submit").click()
-    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live", timeout=20_000)
-    yield page
-    context.close()
 
 
 class HomeAssistantPanel:
@@ -157,31 +120,27 @@ def api_incident(api: Api, node: str) -> str:
 def _follow(page: Page, incident: str) -> None:
     row = page.locator(f'[data-testid="incident-row"][data-id="{incident}"]')
     expect(row).to_be_visible(timeout=10_000)
-    _shot(page, "desk-1-new")
+    shot(page, "desk-1-new")
     row.click()
+    expect(page.get_by_test_id("live-video")).to_have_attribute("data-state", "live", timeout=30_000)
     page.get_by_test_id("act-claim").click()
     expect(row).to_have_attribute("data-state", "triage", timeout=10_000)
     page.keyboard.press("v")
     expect(row).to_have_attribute("data-state", "pending", timeout=10_000)
     page.keyboard.press("d")
     page.get_by_test_id("unit-option").first.wait_for()
-    _shot(page, "desk-2-recommended")
+    shot(page, "desk-2-recommended")
     page.keyboard.press("1")
     expect(row).to_have_attribute("data-state", "active", timeout=10_000)
-    _shot(page, "desk-3-dispatched")
+    shot(page, "desk-3-dispatched")
     expect(page.get_by_test_id("assignment").first).to_have_attribute(
         "data-state", "on_scene", timeout=240_000
     )
-    _shot(page, "desk-4-on-scene")
+    shot(page, "desk-4-on-scene")
     page.get_by_test_id("act-clear").first.click()
     expect(row).to_have_attribute("data-state", "handled", timeout=10_000)
     page.get_by_test_id("act-close").click()
     page.get_by_test_id("close-outcome").fill("到场检查，嫌疑人已控制")
-    page.get_by_test_id("close-submit").click()
+    page.get_by_test_id("close-outcome-submit").click()
     expect(row).to_have_count(0, timeout=10_000)
-    _shot(page, "desk-5-closed")
-
-
-def _shot(page: Page, name: str) -> None:
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png")
+    shot(page, "desk-5-closed")

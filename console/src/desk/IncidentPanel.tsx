@@ -58,13 +58,12 @@ interface OpenProps {
 
 function OpenIncident({ incident, detail }: OpenProps) {
   const operation = useOperation();
-  const [mode, setMode] = useState<Mode>("none");
+  const [mode, setMode] = useModeOf(incident.state);
   const conditions = useConditions(incident, detail);
   const unacked = conditions.filter((c) => !c.acked).map((c) => c.id);
   const why = useWhy(incident, unacked.length, operation.busy);
   const recommended = detail?.recommended ?? [];
   const steps = stepsOf(incident, unacked, operation, setMode);
-  useEffect(() => setMode("none"), [incident.state]);
   const keys = bindings(steps, why, mode, setMode, { recommended, incident, operation });
   useKeys(useHeldKeys(keys, operation.busy, incident.id));
 
@@ -134,6 +133,12 @@ function OpenIncident({ incident, detail }: OpenProps) {
       <Timeline incident={incident} detail={detail} />
     </section>
   );
+}
+
+/** What is being chosen. It counts for the state it was begun in: an effect would come late, after a quick key. */
+function useModeOf(state: Incident["state"]): [Mode, (mode: Mode) => void] {
+  const [begun, setBegun] = useState<{ mode: Mode; state: Incident["state"] }>({ mode: "none", state });
+  return [begun.state === state ? begun.mode : "none", (mode) => setBegun({ mode, state })];
 }
 
 /** Conditions of the incident: what the feed says, else what the detail said. */
