@@ -31,7 +31,7 @@ _ALIKE = 0.02
 _CHANGED = 8
 """Grey levels by which a cell of a picture that stands still doesn't differ from key frame to key frame."""
 _LEAST_KEYS = 3
-_FLAT = 1.0
+_FLAT = 2.2
 """Mean step between coarse cells below which nothing can be seen, whatever the camera usually shows."""
 _COVERED_SHARE = 0.25
 _TELLING = 2.5
@@ -57,6 +57,11 @@ class Debounce:
         self.state: bool | None = None
         self._since: float | None = None
         self._leaning: bool | None = None
+
+    @property
+    def leaning(self) -> bool:
+        """Whether the last word was yes, believed or not."""
+        return self._leaning is True
 
     def lean(self, towards: bool, at_s: float) -> bool | None:
         """The new state if `towards` has now stood long enough and is news; else None."""
@@ -85,8 +90,8 @@ class PictureHealth:
     def look(self, grid: Luma, at_s: float, *, key: bool, moving: bool) -> list[Fault]:
         """What became known with `grid`, (90, 160); `key`: from a key frame; `moving`: motion was seen."""
         faults = []
-        if moving:
-            self._alike_since = None
+        if moving or self._covered.leaning:
+            self._alike_since = None  # what can't be seen can't be called frozen
         if key:
             faults += self._judge_frozen(grid, at_s)
         if at_s - self._judged_at >= 1.0:

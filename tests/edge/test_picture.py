@@ -92,6 +92,21 @@ def test_black_white_and_a_cloth_are_covered() -> None:
         assert [fault for _, fault in watch(health, camera, 40, 60)] == [Fault(COVERED, active=False)]
 
 
+def test_a_cover_that_repeats_itself_is_covered_and_not_frozen() -> None:
+    health, camera, rng = PictureHealth(), live(), np.random.default_rng(8)
+    watch(health, camera, 0, 20)
+    loop = [next(grids([noisy(np.full((360, 640), 25.0, np.float32), rng)])) for _ in range(10)]
+    frames = iter(loop * 40)
+    found = [fault for _, fault in watch(health, lambda: next(frames), 20, 80)]
+    assert found == [Fault(COVERED, active=True)]
+
+
+def test_a_camera_first_watched_while_covered_is_not_called_well() -> None:
+    rng = np.random.default_rng(9)
+    dark = showing(np.full((360, 640), 25.0), rng)
+    assert [fault for _, fault in watch(PictureHealth(), dark, 0, 20)][-1] == Fault(COVERED, active=True)
+
+
 def test_a_lorry_before_the_lens_for_three_seconds_is_not_a_cover() -> None:
     health, camera, rng = PictureHealth(), live(), np.random.default_rng(4)
     watch(health, camera, 0, 20)
