@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from hub.access import Right, rights_of
+from hub.access import Right, may_accept_own_work, rights_of
+from hub.domain.entry import EntryKind
 from hub.domain.unit import Unit, UnitLink
 from hub.enrolment import (
     Acceptance,
@@ -20,6 +21,7 @@ from hub.enrolment import (
 from hub.site_import import Imported
 from hub.sitefile import SiteFile, SiteFileError
 from hub.store import audit as audit_rows
+from hub.store import log as log_rows
 from hub.store.engine import Transaction
 from hub.web import models
 from hub.web.context import Hub, act_of
@@ -132,8 +134,10 @@ async def remove(hub: Hub, caller: Caller, source: str, reason: str) -> models.R
 
 
 async def accept(hub: Hub, caller: Caller, source: str, asked: models.Accepting) -> models.Registered:
-    """Adds evidence for rung L2."""
+    """Adds evidence for rung L2. An installer needs somebody else's registration for it."""
     place = await _device_place(hub, caller, source)
+    if not may_accept_own_work(caller.person):
+        await _require_others_work(hub, caller, source)
     acceptance = Acceptance(**asked.model_dump())
     what, _, identity = source.partition(":")
 
@@ -143,6 +147,18 @@ async def accept(hub: Hub, caller: Caller, source: str, asked: models.Accepting)
 
     await _change(hub, caller, "device.accept", what, place, job, reason=asked.note)
     return models.Registered(source=source, action="accepted")
+
+
+async def _require_others_work(hub: Hub, caller: Caller, source: str) -> None:
+    entries = await hub.store.read(lambda connection: log_rows.about(connection, [source]))
+    added = [one for one in entries if one.kind is EntryKind.REGISTER and one.body.get("action") == "added"]
+    if added and added[-1].actor == caller.person.name:
+        await hub.denied(caller, Right.DEVICES_ACCEPT, source, "registered by the same person")
+        raise ApiProblem(
+            "own_work",
+            "这台设备由你登记，请由另一名施工员或检查员验收。",
+            "You registered this device: another installer or an inspector has to accept it.",
+        )
 
 
 async def import_site(hub: Hub, caller: Caller, file: SiteFile) -> Imported:

@@ -24,6 +24,7 @@ CATALOGUE: Mapping[str, tuple[int, str, str]] = {
     "not_signed_in": (401, "请先登录", "Sign in first"),
     "wrong_password": (401, "用户名或密码不正确", "Wrong name or password"),
     "forbidden": (403, "没有权限", "Not permitted"),
+    "own_work": (403, "不能验收自己登记的设备", "Nobody accepts their own work"),
     "cross_site": (403, "拒绝来自其他网站的请求", "Requests from other sites are refused"),
     "not_found": (404, "未找到", "Not found"),
     "method_not_allowed": (405, "不支持的操作", "Method not allowed"),

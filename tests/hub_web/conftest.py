@@ -36,6 +36,7 @@ PEOPLE = {
     "op": (("operator",), "xz"),
     "op-yunlong": (("operator",), "xz-yunlong"),
     "fitter": (("installer",), "xz"),
+    "mate": (("installer",), "xz"),
     "inspector": (("inspector",), "xz"),
     "admin": (("administrator",), "xz"),
     "chief": (("operator", "installer", "inspector", "administrator"), ""),

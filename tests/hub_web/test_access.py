@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.access import GRANTS, Person, Right, Role, decide, kinds_for
+from hub.access import GRANTS, Person, Right, Role, decide, kinds_for, may_accept_own_work
 from hub.domain.entry import EntryKind
 from hub.web.application import api_routes, build
 from hub.web.guard import declared, guarded_router
@@ -75,7 +75,8 @@ def test_a_route_that_names_no_right_is_closed_to_everyone() -> None:
 
 
 def test_roles_are_separate() -> None:
-    assert Right.DEVICES_ACCEPT not in GRANTS[Role.INSTALLER]
+    assert not may_accept_own_work(_person(Role.INSTALLER, Role.OPERATOR))
+    assert may_accept_own_work(_person(Role.INSTALLER, Role.INSPECTOR))
     assert Right.INCIDENTS_ACT not in GRANTS[Role.ADMINISTRATOR] | GRANTS[Role.INSPECTOR]
     assert Right.AUDIT not in GRANTS[Role.OPERATOR] | GRANTS[Role.INSTALLER]
     assert EntryKind.INCIDENT not in kinds_for(_person(Role.INSTALLER))

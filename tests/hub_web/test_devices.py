@@ -41,7 +41,11 @@ async def test_a_camera_is_registered_accepted_and_removed(running: Running, des
         assert (added.status_code, added.json()["source"]) == (201, "camera:c-77")
         again = await client.post("/cameras", json=body)
         assert (again.status_code, again.json()["code"]) == (409, "exists")
-        assert (await client.post("/devices/camera:c-77/acceptance", json={})).status_code == 403
+        own = await client.post("/devices/camera:c-77/acceptance", json={"video_seen": True})
+        assert (own.status_code, own.json()["code"]) == (403, "own_work")
+    async with desk.as_person("mate") as client:
+        done = await client.post("/devices/camera:c-77/acceptance", json={"video_seen": True, "note": "同事"})
+        assert done.status_code == 201, done.text
     async with desk.as_person("inspector") as client:
         empty = await client.post("/devices/camera:c-77/acceptance", json={})
         assert empty.status_code == 422
@@ -62,6 +66,7 @@ async def test_a_camera_is_registered_accepted_and_removed(running: Running, des
     acts = [(row["action"], row["person"], row["reason"]) for row in rows if row["object"] == "camera:c-77"]
     assert ("device.add", "fitter", "") in acts
     assert ("device.accept", "inspector", "现场测试") in acts
+    assert ("device.accept", "mate", "同事") in acts
     assert ("device.remove", "chief", "已拆除") in acts
 
 
