@@ -45,6 +45,8 @@ DEVICE_LONG_NAMES = {
     "sw": "sw_version",
 }
 MAX_TOPIC = 512
+REPORTING = ("alarm_control_panel", "binary_sensor")
+"""Components for which Home Assistant's MQTT integration requires a `state_topic`."""
 MAX_NAME = 128
 
 Document: TypeAlias = dict[str, Any]
@@ -152,7 +154,7 @@ def _entity(document: Document, component: str, node: str, object_id: str, heard
         unique_id=_text(document, "unique_id", heard)[:MAX_NAME],
         name=_text(document, "name", heard)[:MAX_NAME],
         device_class=_text(document, "device_class", heard),
-        state_topic=_topic(document, "state_topic", heard),
+        state_topic=_state_topic(document, component, heard),
         read=reader(_text(document, "value_template", heard), heard),
         availability=_availabilities(document, heard),
         settings={
@@ -184,6 +186,13 @@ def _topic(document: Document, key: str, heard: Heard) -> str:
     if topic.startswith(("jifang/", "$")):
         # Our own bus lies there: a device may neither have us listen to it nor write orders into it.
         raise Refusal("forbidden_topic", f"{heard.topic}: $.{key} may not be {topic[:80]!r}", heard.payload)
+    return topic
+
+
+def _state_topic(document: Document, component: str, heard: Heard) -> str:
+    topic = _topic(document, "state_topic", heard)
+    if component in REPORTING and not topic:
+        raise Refusal("missing_key", f"{heard.topic}: $.state_topic is missing", heard.payload)
     return topic
 
 
