@@ -70,6 +70,7 @@ class OnvifDriver:
         self.renew_after_s = renew_after_s
         self.knowledge = Knowledge(sender.outbox.marks(KNOWN))
         self._running: dict[str, tuple[Camera, asyncio.Task[None]]] = {}
+        self._shutting: set[asyncio.Task[None]] = set()
         self._parsed: asyncio.Task[None] | None = None
 
     def work(self, work: CameraWork) -> None:
@@ -90,7 +91,15 @@ class OnvifDriver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._shutting)
         self._running.clear()
+
+    def shut(self, device: Device) -> asyncio.Task[None]:
+        """Closes a connection to the end, also where its session is cancelled meanwhile."""
+        task = asyncio.get_running_loop().create_task(_shut(device))
+        self._shutting.add(task)
+        task.add_done_callback(self._shutting.discard)
+        return task
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Puts observations into the outbox, with what was learned by them.
@@ -144,7 +153,7 @@ class CameraSession:
             raise
         finally:
             if device is not None:
-                await device.close()
+                await asyncio.shield(self._driver.shut(device))
 
     def down(self, _reason: str) -> None:
         """The connection failed: states aren't known; that the camera is lost is told after a while."""
@@ -382,6 +391,13 @@ class Device:
         """Closes connections. The subscription runs out: some cameras drop all of them at an Unsubscribe."""
         async with asking("closing"):
             await self._client.close()
+
+
+async def _shut(device: Device) -> None:
+    try:
+        await device.close()
+    except CameraFault as fault:
+        log.debug("connection not closed in order", reason=fault.reason)
 
 
 async def parse_wsdl() -> None:
