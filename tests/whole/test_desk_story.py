@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from math import cos, hypot, radians
 from typing import Any
 
 import pytest
@@ -67,8 +68,7 @@ def test_an_alarm_from_the_mqtt_message_to_closed(page: Page, demo: RunningDemo)
     api = demo.api()
     node = f"test-{uuid.uuid4().hex[:6]}"
     unit = until(lambda: free_unit(api), 60, "a free unit with a position")
-    # Some 400 m from the car, so that it has to drive and be seen arriving.
-    place = {"lat": unit["lat"] + 0.003, "lon": unit["lon"] + 0.002}
+    place = beside_a_road(api, unit["lat"], unit["lon"])
     api.post(
         "/panels",
         {
@@ -103,6 +103,24 @@ def free_unit(api: Api) -> dict[str, Any] | None:
         if unit["link"] == "online" and unit["lat"] is not None and not unit["incident"]:
             return dict(unit)
     return None
+
+
+def beside_a_road(api: Api, lat: float, lon: float) -> dict[str, float]:
+    """A place on a road some way from the car, so that it has to drive and can be seen arriving."""
+    lines = (
+        feature["geometry"]["coordinates"]
+        for feature in api.get("/map")["features"]
+        if feature["geometry"]["type"] == "LineString"
+    )
+    spots = [(abs(metres(lat, lon, y, x) - 400), y, x) for line in lines for x, y in line]
+    _, y, x = min(spots)
+    return {"lat": y, "lon": x}
+
+
+def metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+    """Distance on the small scale of a district."""
+    east = (other_lon - lon) * cos(radians(lat))
+    return hypot(other_lat - lat, east) * 111_195
 
 
 def api_incident(api: Api, node: str) -> str:
