@@ -99,7 +99,8 @@ class Sightings:
         elif isinstance(body, Heartbeat):
             self._heard(seen)
         elif isinstance(body, Reply):
-            self.answered(seen.tx, body.command, ok=body.ok, cause=seen.cause)
+            # With a reason it was handed on as far as the protocol goes: nobody has accepted it yet.
+            self.answered(seen.tx, body.command, ok=body.ok and not body.reason, cause=seen.cause)
 
     # Conditions
 

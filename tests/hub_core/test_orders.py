@@ -15,7 +15,7 @@ from tests.hub_core.conftest import Core
 from tests.hub_core.test_intake import a_bus, eventually, subscribed
 from wire import codec
 from wire.bus import Broker, MqttBus
-from wire.observations import Condition
+from wire.observations import Condition, Reply
 from wire.work import Answer, UnitOrder
 
 
@@ -95,6 +95,16 @@ def test_handed_on_is_not_accepted(core: Core) -> None:
     core.do(lambda tx: core.desk.order_answered(tx, command, True, "terminals confirm nothing"))
     assert order_states(core)[1] == ("done", "terminals confirm nothing")
     assert core.assigned() is AssignmentState.DISPATCHED
+
+
+def test_what_the_adapter_logs_of_it_is_no_acceptance_either(core: Core) -> None:
+    """The same word arrives as an observation too; a terminal's own confirmation then counts."""
+    command = send_a_car(core)
+    source = f"tracker:{core.incident.assignments[-1].unit}"
+    core.see(source, Reply(command=command, ok=True, reason="terminals confirm nothing"))
+    assert core.assigned() is AssignmentState.DISPATCHED
+    core.see(source, Reply(command=command, ok=True))
+    assert core.assigned() is AssignmentState.ACCEPTED
 
 
 def test_an_answer_that_cant_be_read_is_no_confirmation(core: Core, buses: tuple[MqttBus, MqttBus]) -> None:
