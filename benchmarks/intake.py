@@ -33,7 +33,7 @@ from hub.store.blobs import Blobs
 from hub.store.engine import Store
 from hub.watch import Watch
 from wire import codec, topics
-from wire.bus import Broker, Handler, LinkListener, Message, MqttBus
+from wire.bus import Broker, Handler, LinkListener, Message, MqttBus, RequestTimeout
 from wire.observations import Body, Condition, Heartbeat, Motion, Observation, PointState, Position
 
 SENDER = "bench"
@@ -67,9 +67,11 @@ class NoBus:
     def on_link(self, listener: LinkListener) -> None:
         """It never changes."""
 
-    def request(self, wing: str, verb: str, payload: bytes, *, timeout_s: float) -> Future[bytes]:
+    def request(self, wing: str, verb: str, payload: bytes, *, timeout_s: float) -> Future[bytes]:  # noqa: ARG002
         """Nobody answers."""
-        raise NotImplementedError
+        silence: Future[bytes] = Future()
+        silence.set_exception(RequestTimeout(f"{wing}/{verb}: nobody is there"))
+        return silence
 
     def serve(self, wing: str, verb: str, answer: Any) -> None:
         """Nobody asks."""
