@@ -11,13 +11,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.status import Status
 
 from hub.accounts import NewPerson, create_person
 from hub.store.engine import Store
@@ -34,6 +35,7 @@ PERSON = "duty"
 START_WITHIN_S = 60.0
 RENDER_WITHIN_S = 900.0
 SETTLE_WITHIN_S = 30.0
+RENDERING = "准备模拟辖区（首次需要渲染视频）· the simulated district; the first time renders video"
 SAMPLE_REGISTER = Path(__file__).parent.parent / "config" / "registers" / "xuzhou-sample.json"
 
 
@@ -135,17 +137,16 @@ async def bring_up(demo: Demo) -> None:
     """Starts every part and the simulator, and imports the simulator's district."""
     if console_folder() is None:
         raise DemoFailed("the console isn't built: make setup")
-    with demo.screen.status("打开存储、建立账户 · store and account"):
+    with _step(demo, "打开存储、建立账户 · store and account"):
         await _make_person(demo)
     for part in parts(demo.layout):
         demo.supervisor.start(part)
-    with demo.screen.status("等待指挥中心启动 · waiting for the hub"):
+    with _step(demo, "等待指挥中心启动 · waiting for the hub"):
         await _wait(lambda: _ready(demo.base), START_WITHIN_S, demo, "hub")
     demo.supervisor.start(_simulator(demo))
-    with demo.screen.status(
-        "准备模拟辖区（首次需要渲染视频）· the simulated district; the first time renders video"
-    ):
-        await _wait(_exists(demo.site_file), RENDER_WITHIN_S, demo, "simulator")
+    with _step(demo, RENDERING) as status:
+        described = _exists(demo.site_file, lambda: _show_progress(demo, status))
+        await _wait(described, RENDER_WITHIN_S, demo, "simulator")
     await _import(demo, demo.site_file)
     await _import(demo, SAMPLE_REGISTER)
 
@@ -254,11 +255,31 @@ async def _ready(base: str) -> bool:
             return False
 
 
-def _exists(path: Path) -> Callable[[], Any]:
+def _exists(path: Path, meanwhile: Callable[[], None]) -> Callable[[], Any]:
     async def there() -> bool:
+        meanwhile()
         return await asyncio.to_thread(path.exists)
 
     return there
+
+
+@contextlib.contextmanager
+def _step(demo: Demo, what: str) -> Iterator[Status | None]:
+    """Says what is going on: in place on a terminal, as a line elsewhere."""
+    if demo.screen.is_terminal:
+        with demo.screen.status(what) as status:
+            yield status
+    else:
+        demo.screen.print(what)
+        yield None
+
+
+def _show_progress(demo: Demo, status: Status | None) -> None:
+    log = demo.folder / "logs" / "simulator.log"
+    if status is not None and log.exists():
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        told = next((line for line in reversed(lines) if "render" in line), "")
+        status.update(f"{RENDERING}  {told[-100:]}")
 
 
 async def _caught_up(client: DeskClient, heard: Heard) -> bool:

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,9 @@ log = structlog.get_logger(__name__)
 
 STOP_WITHIN_S = 10.0
 PROVED_AFTER_S = 5.0
+LAST_WORDS_S = 1.0
 MAX_LOG_BYTES = 20_000_000
+MAX_LINE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +88,66 @@ class Supervisor:
             await self.stop(name)
 
     async def _live(self, part: Part, proved: Callable[[], None]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *_die_with_us(part.command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **part.environment},
-        )
-        self._processes[part.name] = process
-        (self._run / f"{part.name}.pid").write_text(str(process.pid))
-        self._told(part.name, "started")
-        began = time.monotonic()
-        await self._copy_output(part.name, process)
-        code = await process.wait()
+        async with _pipe() as (output, end):
+            process = await asyncio.create_subprocess_exec(
+                *_die_with_us(part.command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=end,
+                stderr=end,
+                env={**os.environ, **part.environment},
+            )
+            os.close(end)
+            self._processes[part.name] = process
+            (self._run / f"{part.name}.pid").write_text(str(process.pid))
+            self._told(part.name, "started")
+            began = time.monotonic()
+            copying = asyncio.create_task(self._copy(part.name, output))
+            try:
+                code = await process.wait()
+                # A grandchild may still hold the pipe open: last words are waited for, but not for ever.
+                await asyncio.wait({copying}, timeout=LAST_WORDS_S)
+            finally:
+                copying.cancel()
         if part.name in self._stopping:
             await asyncio.get_running_loop().create_future()  # until `stop` cancels us: no fault, no restart
         if time.monotonic() - began > PROVED_AFTER_S:
             proved()
         raise PartEnded(f"exit status {code}")
 
-    async def _copy_output(self, name: str, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is None:
-            return
+    async def _copy(self, name: str, output: asyncio.StreamReader) -> None:
         handler = logging.handlers.RotatingFileHandler(
             self._logs / f"{name}.log", maxBytes=MAX_LOG_BYTES, backupCount=3, encoding="utf-8"
         )
+        rest = b""
         try:
-            while chunk := await process.stdout.read(65536):
-                text = chunk.decode(errors="replace").rstrip("\n")
-                handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
+            while chunk := await output.read(65536):
+                lines, _, rest = (rest + chunk).rpartition(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    lines, rest = lines + b"\n" + rest, b""
+                if lines:
+                    handler.emit(_record(lines))
+            if rest:
+                handler.emit(_record(rest))
         finally:
             handler.close()
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """A pipe of our own: what we read from, and the end a child writes to. Ours is closed at the end."""
+    ours, theirs = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
+    )
+    try:
+        yield reader, theirs
+    finally:
+        transport.close()
+
+
+def _record(lines: bytes) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": lines.decode(errors="replace"), "levelno": logging.INFO})
 
 
 def _die_with_us(command: Sequence[str]) -> list[str]:

@@ -72,3 +72,25 @@ async def test_the_environment_reaches_the_part_and_not_its_name_in_the_list(tmp
     log = tmp_path / "logs" / "env.log"
     await until(lambda: log.exists() and "geheim" in log.read_text())
     await supervisor.stop_all()
+
+
+async def test_long_output_keeps_its_lines_whole(tmp_path: Path) -> None:
+    told = "for n in range(3000): print(str(n).zfill(60))\n"
+    told += "import signal; print('alive', flush=True); signal.pause()"
+    supervisor = Supervisor(tmp_path)
+    supervisor.start(Part("talks", [sys.executable, "-c", told]))
+    log = tmp_path / "logs" / "talks.log"
+    await until(lambda: log.exists() and "alive" in log.read_text())
+    await supervisor.stop_all()
+    assert log.read_text().splitlines() == [str(n).zfill(60) for n in range(3000)] + ["alive"]
+
+
+async def test_a_grandchild_that_holds_the_pipe_does_not_hide_a_death(tmp_path: Path) -> None:
+    leaves = (
+        "import subprocess, sys; subprocess.Popen(['sleep', '30']); print('alive', flush=True); sys.exit(3)"
+    )
+    told: list[str] = []
+    supervisor = Supervisor(tmp_path, told=lambda _name, what: told.append(what))
+    supervisor.start(Part("parent", [sys.executable, "-c", leaves]))
+    await until(lambda: "PartEnded: exit status 3" in told, timeout_s=10)
+    await supervisor.stop_all()

@@ -80,6 +80,14 @@ def test_the_adapters_are_killed_and_back(demo: RunningDemo) -> None:
     saw_it_go_and_return(api, "adapters", after)
 
 
+def test_the_edge_is_killed_and_back(demo: RunningDemo) -> None:
+    api = demo.api()
+    after = api.snapshot()["seq"]
+    keep_down(demo, "edge", 5)
+    saw_it_go_and_return(api, "edge-1", after)
+    until(lambda: online(api) >= 12, 90, "every camera is online again")
+
+
 def test_the_rtsp_server_is_killed_and_back(demo: RunningDemo) -> None:
     api = demo.api()
     until(lambda: online(api) >= 12, 90, "all cameras are online")
