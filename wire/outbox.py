@@ -230,7 +230,7 @@ class Courier:
     """
 
     def __init__(
-        self, outbox: Outbox, bus: Bus, *, window: int = 1000, patience_s: float = 5.0, batch: int = 1
+        self, outbox: Outbox, bus: Bus, *, window: int = 1000, patience_s: float = 5.0, batch: int = 50
     ) -> None:
         self._batch = batch
         self._outbox = outbox

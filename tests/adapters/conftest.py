@@ -48,9 +48,9 @@ class Hub:
         self.bus.consume(topics.ALL_REJECTED, self._reject)
 
     def _take(self, message: Message) -> None:
-        envelope = codec.decode_envelope(message.payload)
-        key = f"{envelope.sender}:{envelope.epoch}"
-        self.taken.setdefault(key, {}).setdefault(envelope.seq, envelope.observation)
+        for envelope in codec.decode_envelopes(message.payload):
+            key = f"{envelope.sender}:{envelope.epoch}"
+            self.taken.setdefault(key, {}).setdefault(envelope.seq, envelope.observation)
         message.ack()
         told = Stored(epoch=envelope.epoch, seq=max(self.taken[key]))
         self.bus.publish(topics.STORED.format(sender=envelope.sender), codec.encode(told))

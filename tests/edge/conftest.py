@@ -65,13 +65,14 @@ class Intake:
 
     def _take(self, message: Message) -> None:
         message.ack()
-        envelope = codec.decode_envelope(message.payload)
+        envelopes = codec.decode_envelopes(message.payload)
         with self.changed:
-            if envelope.seq == self.last + 1:
-                self.last = envelope.seq
-                self.seen.append(envelope.observation)
-                self.changed.notify_all()
-        stored = codec.encode(codec.Stored(epoch=envelope.epoch, seq=self.last))
+            for envelope in envelopes:
+                if envelope.seq == self.last + 1:
+                    self.last = envelope.seq
+                    self.seen.append(envelope.observation)
+                    self.changed.notify_all()
+        stored = codec.encode(codec.Stored(epoch=envelopes[0].epoch, seq=self.last))
         self.bus.publish(topics.STORED.format(sender=self.name), stored, retain=True)
 
     def wait_for(

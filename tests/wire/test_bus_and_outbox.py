@@ -99,7 +99,7 @@ def test_a_courier_delivers_in_order_and_sends_again_what_nobody_confirmed(
     heard: list[int] = []
 
     def take(message: Message) -> None:
-        heard.append(codec.decode_envelope(message.payload).seq)
+        heard.extend(envelope.seq for envelope in codec.decode_envelopes(message.payload))
         message.ack()
 
     hub.consume(topics.OBSERVATIONS.format(sender=sender), take)
