@@ -18,7 +18,7 @@ from adapters.gps.driver import GpsDriver, Listening
 from adapters.gps.limits import Limits
 from adapters.onvif.driver import OnvifDriver
 from adapters.sender import Sender
-from wire import codec, topics
+from wire import codec, journal, topics
 from wire.bus import Broker, Message, MqttBus
 from wire.clock import utc_now
 from wire.work import CameraWork, PanelWork, TrackerWork
@@ -52,6 +52,7 @@ class AdapterSettings:
 
 def main(settings: AdapterSettings) -> None:
     """Runs until SIGTERM or SIGINT."""
+    journal.configure("adapters")
     asyncio.run(_until_signal(settings))
 
 

@@ -20,7 +20,7 @@ import structlog
 
 from edge.channel import Assign, EdgeFigures, FromWorker, Report, Said
 from edge.open_events import OpenEvents
-from wire import bus, codec, topics
+from wire import bus, codec, journal, topics
 from wire.clock import utc_now
 from wire.link import Backoff, supervise
 from wire.observations import Heartbeat, Observation
@@ -221,4 +221,5 @@ async def _until_signal(edge: Edge) -> None:
 
 def main(settings: EdgeSettings) -> None:
     """Runs an edge until SIGTERM."""
+    journal.configure(settings.name)
     asyncio.run(_until_signal(Edge(settings)))

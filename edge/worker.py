@@ -22,6 +22,7 @@ from edge.camera import CameraWatch, Moment
 from edge.capture import RtspStream, StreamError, StreamFigures, public_address
 from edge.channel import Assign, EdgeFigures, FromWorker, Report, Said
 from edge.plates import PlateStage
+from wire import journal
 from wire.clock import utc_now
 from wire.link import Backoff
 from wire.observations import Observation
@@ -219,6 +220,7 @@ def _own_pipe() -> BinaryIO:
 
 def main() -> None:
     """Runs until stdin ends."""
+    journal.configure("edge-worker")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it closes stdin
     mouth = Mouth(_own_pipe())
     worker = Worker(mouth)

@@ -11,12 +11,14 @@ import structlog
 from jifang.parts import lay_out, parts
 from jifang.settings import Settings, dump
 from jifang.supervisor import Supervisor
+from wire import journal
 
 log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings, settings_file: Path) -> None:
     """Runs until told to stop. Raises `SettingsError`, `BrokerMissing`."""
+    journal.configure("supervisor")
     settings.folder.mkdir(parents=True, exist_ok=True)
     if not settings_file.exists():
         # The parts read the same file, so defaults are written down once and can be edited.

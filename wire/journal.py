@@ -88,5 +88,5 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for chatty in ("aioice", "aiortc", "alembic", "zeep", "httpx", "uvicorn.access"):
+    for chatty in ("aioice", "aiortc", "alembic", "httpx", "libav", "onvif", "uvicorn.access", "zeep"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -29,3 +29,16 @@ def test_an_unattended_run_loses_nothing_and_closes_the_story(tmp_path: Path) ->
     assert figures["coverage"]
     for target in figures["coverage"].values():
         assert 0 <= target["n"] <= target["d"]
+    assert_no_secret_in_logs(tmp_path / "data", run.stderr)
+
+
+def assert_no_secret_in_logs(data: Path, screen: str) -> None:
+    """Neither the broker's passwords nor the cameras' stand in any part's log."""
+    made = json.loads((data / "secrets.json").read_text())
+    cameras = json.loads((data / "district.json").read_text())["cameras"]
+    hidden = {*made.values(), *(camera["password"] for camera in cameras)}
+    logs = list((data / "logs").glob("*.log"))
+    assert len(logs) >= 5
+    assert len(hidden) > 2
+    for text in (*(log.read_text(errors="replace") for log in logs), screen):
+        assert not [secret for secret in hidden if secret in text]
