@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import draw
+
 FOLDER = Path(__file__).parent
 BENCHMARKS = ("motion", "intake")
 
@@ -45,7 +47,10 @@ def page(results: list[dict[str, Any]]) -> str:
         f" {platform.python_version()}, {os.cpu_count()} cores ({_processor()}).",
     ]
     for result in results:
-        lines += ["", f"## {result['name']}", "", "| figure | value |", "|---|---|"]
+        lines += ["", f"## {result['name']}", ""]
+        if draw(result, FOLDER):
+            lines += [f"![{result['name']}]({result['name']}.png)", ""]
+        lines += ["| figure | value |", "|---|---|"]
         lines += [f"| `{name}` | {_shown(value)} |" for name, value in result["figures"].items()]
         for part in ("baseline", "ratio", "conditions"):
             lines += ["", f"{part.capitalize()}: {_shown(result[part])}"]

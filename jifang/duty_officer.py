@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import structlog
 
 from jifang.desk_client import DeskClient
@@ -26,31 +27,46 @@ class DutyOfficer:
 
     def told(self, entry: dict[str, Any]) -> None:
         """To be given every entry of the feed."""
-        if entry["kind"] == "incident" and not entry["late"]:
-            self.changed.put_nowait(entry["body"]["incident"])
+        if entry["kind"] != "incident" or entry["late"]:
+            return
+        incident = entry["body"]["incident"]
+        if incident["state"] == "closed" and _arrived_by_gps(incident):
+            self.whole_way.add(incident["id"])
+        self.changed.put_nowait(incident)
 
     async def work(self) -> None:
         """Acts on each change of an incident, for ever."""
         while True:
             incident = await self.changed.get()
-            if incident["condition"] in HANDLED_CONDITIONS:
-                await self._act(incident)
+            if incident["condition"] not in HANDLED_CONDITIONS:
+                continue
+            try:
+                done = await self._act(incident)
+            except httpx.HTTPError as error:
+                log.info("duty officer waits for the hub", why=type(error).__name__)
+                done = False
+            if not done:
+                # No entry will come of it, so the same step is tried again.
+                self.changed.put_nowait(incident)
+                await asyncio.sleep(1)
 
-    async def _act(self, incident: dict[str, Any]) -> None:
+    async def _act(self, incident: dict[str, Any]) -> bool:
+        """Whether nothing is left to do before the incident changes again."""
         step = await self._next_step(incident)
         if step is None:
-            return
+            return bool(incident["state"] != "pending")  # no unit was free: one may be soon
         verb, body = step
         answer = await self.client.post(
             f"/incidents/{incident['id']}/{verb}", {"version": incident["version"], **body}
         )
+        if answer.is_server_error:
+            answer.raise_for_status()
         if answer.is_success:
             log.info("duty officer", incident=incident["id"], did=verb)
-            if verb == "close" and _arrived_by_gps(incident):
-                self.whole_way.add(incident["id"])
         else:
             # Someone or something changed it meanwhile; the entry of that change comes next on the feed.
             log.info("duty officer was refused", incident=incident["id"], verb=verb, why=answer.text[:300])
+        return True
 
     async def _next_step(self, incident: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
         state = incident["state"]
