@@ -76,7 +76,9 @@ def demo(
 
     _log_to_stderr()
     films = (*(footage or ()), *(more_footage or ()))
-    options = DemoOptions(seconds=seconds, folder=data, port=port, seed=seed, footage=films, story=story)
+    options = DemoOptions(
+        seconds=seconds, folder=data, port=port, seed=seed, footage=films, story=story, as_json=as_json
+    )
     try:
         figures = run_blocking(options)
     except DemoFailed as error:
@@ -91,7 +93,7 @@ def _show(figures: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(figures, ensure_ascii=False))
         return
     for name, value in figures.items():
-        screen.print(f"  {name:24} {value}")
+        print(f"  {name:24} {value}")
 
 
 @app.command(

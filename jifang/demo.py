@@ -55,6 +55,8 @@ class DemoOptions:
     seed: int = 1
     footage: tuple[Path, ...] = ()
     story: Path | None = None
+    as_json: bool = False
+    """Standard output is kept for the figures; everything a person reads goes to standard error."""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class Demo:
 
 async def run(options: DemoOptions) -> dict[str, Any] | None:
     """Brings everything up; returns the figures of an unattended run. Raises `DemoFailed`."""
-    screen = Console(stderr=True)
+    screen = Console(stderr=options.as_json)
     kept = options.folder
     folder = kept or Path(tempfile.mkdtemp(prefix="jifang-demo-"))
     demo = plan(options, folder, screen)
@@ -324,6 +326,19 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines if line.strip()]
 
 
+def motion_spans(flat: list[tuple[dict[str, Any], Any]]) -> dict[str, list[list[str | None]]]:
+    """Begin and end of each motion the edge saw, by camera, on the edge's clock; None: not ended yet."""
+    spans: dict[str, dict[str, list[str | None]]] = {}
+    for line, _ in flat:
+        if line["kind"] == "motion" and line["by"] == "edge":
+            events = spans.setdefault(line["source"], {})
+            if line["active"]:
+                events[line["event"]] = [line["heard_at"], None]
+            elif line["event"] in events:
+                events[line["event"]][1] = line["heard_at"]
+    return {source: list(events.values()) for source, events in sorted(spans.items())}
+
+
 def _figures(
     demo: Demo, counted: Reckoning, officer: DutyOfficer, state: dict[str, Any], coverage: dict[str, Any]
 ) -> dict[str, Any]:
@@ -348,6 +363,7 @@ def _figures(
         "panel_to_feed_p99_ms": None if p99 is None else round(p99, 1),
         "panel_to_feed_n": len(panel),
         "motion_events": len(motions),
+        "motion_by_camera": motion_spans(flat),
         "onvif_events_pulled": sum(1 for line in ledger if line["kind"] == "motion"),
         "cameras_online": sum(1 for camera in state["cameras"] if camera["health"] == "online"),
         "panels_online": sum(1 for panel in state["panels"] if panel["health"] == "online"),

@@ -133,7 +133,10 @@ def run_demo(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
     """Starts `jifang demo` in `folder` and stops it afterwards."""
     command = [sys.executable, "-m", "jifang", "demo", "--data", str(folder), *arguments]
     errors = folder.parent / "demo.err"
-    with errors.open("w") as stream, subprocess.Popen(command, stderr=stream, text=True) as process:
+    with (
+        errors.open("w") as stream,
+        subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, text=True) as process,
+    ):
         running = None
         try:
             running = _announced(process, folder, errors)
