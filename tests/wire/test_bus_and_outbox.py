@@ -119,7 +119,8 @@ def test_a_request_is_answered_or_times_out(bus: Callable[[str], MqttBus]) -> No
     desk, wing = bus("desk"), bus("wing")
     verb = uuid.uuid4().hex
     wing.serve("gps", verb, lambda body: body.upper())
-    until(lambda: desk.connected)
+    # Acknowledged after the subscription that went before it: from here on the wing is listening.
+    wing.publish("open/listening", b"").result(5)
     assert desk.request("gps", verb, b"order", timeout_s=5).result(6) == b"ORDER"
     with pytest.raises(RequestTimeout):
         desk.request("gps", "nobody", b"", timeout_s=0.2).result(5)
