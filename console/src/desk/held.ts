@@ -1,6 +1,6 @@
 // A key pressed while the last action is on its way isn't lost: it counts as soon as the answer is there.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Bindings } from "../keys";
 
 /** Older than this, nobody remembers having pressed it. */
@@ -21,7 +21,8 @@ const HOLDABLE = [..."acvfdtlxn123456"];
 /** `bindings`, which while `busy` only remember; what was remembered is carried out in order afterwards. */
 export function useHeldKeys(bindings: Bindings, busy: boolean, incident: string): Bindings {
   const held = useRef<Held[]>([]);
-  useEffect(() => {
+  // Before the next key can come: an effect after the paint would let that key overtake the held ones.
+  useLayoutEffect(() => {
     if (busy || held.current.length === 0) return;
     const [next, ...rest] = stillMeant(held.current, incident, performance.now());
     held.current = rest;
