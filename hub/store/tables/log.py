@@ -38,4 +38,14 @@ senders = Table(
     Column("epoch", String(40), primary_key=True),
     Column("seq", BigInteger, nullable=False, comment="everything of this epoch up to here is stored"),
     Column("at", Instant, nullable=False, comment="µs since 1970 UTC"),
+    Column("beyond", Text, nullable=False, server_default="", comment="stored beyond a gap: 7-9,12-12"),
+)
+
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("first", Number, primary_key=True, autoincrement=False, comment="first entry deleted"),
+    Column("last", Number, nullable=False, comment="last entry deleted, in one run without a gap"),
+    Column("hash", String(64), nullable=False, comment="hash of `last`: the chain goes on from it"),
+    Column("at", Instant, nullable=False, comment="when, hub's clock, µs since 1970 UTC"),
 )

@@ -20,5 +20,7 @@ quarantine = Table(
     Column("reason", String(500), nullable=False),
     Column("raw", LargeBinary, nullable=False, comment="the first bytes"),
     Column("size", BigInteger, nullable=False, comment="bytes as they came"),
+    Column("replayed_at", Instant, nullable=True, comment="last tried again, hub's clock, µs since 1970 UTC"),
+    Column("outcome", String(500), nullable=False, server_default="", comment="what trying again came to"),
     Index("ix_quarantine_identity", "identity", unique=True),
 )

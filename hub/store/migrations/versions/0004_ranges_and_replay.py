@@ -1,0 +1,61 @@
+"""What retention deleted, what is stored beyond a gap, and what became of quarantined bytes."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Makes `pruned`; adds columns to `senders` and `quarantine`."""
+    op.create_table(
+        "pruned",
+        sa.Column(
+            "first",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+            comment="first entry deleted",
+        ),
+        sa.Column(
+            "last",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="last entry deleted, in one run without a gap",
+        ),
+        sa.Column(
+            "hash", sa.String(length=64), nullable=False, comment="hash of `last`: the chain goes on from it"
+        ),
+        sa.Column("at", sa.BigInteger(), nullable=False, comment="when, hub's clock, µs since 1970 UTC"),
+        sa.PrimaryKeyConstraint("first", name=op.f("pk_pruned")),
+    )
+    op.add_column(
+        "senders",
+        sa.Column(
+            "beyond", sa.Text(), nullable=False, server_default="", comment="stored beyond a gap: 7-9,12-12"
+        ),
+    )
+    op.add_column(
+        "quarantine",
+        sa.Column(
+            "replayed_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="last tried again, hub's clock, µs since 1970 UTC",
+        ),
+    )
+    op.add_column(
+        "quarantine",
+        sa.Column(
+            "outcome",
+            sa.String(length=500),
+            nullable=False,
+            server_default="",
+            comment="what trying again came to",
+        ),
+    )
