@@ -1,4 +1,4 @@
-"""Fixtures that every wing's tests share: a real Mosquitto and free ports."""
+"""Fixtures that every wing's tests share: real Mosquitto and PostgreSQL, a fresh store's URL, free ports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 
 import pytest
 
 from jifang.mosquitto import Accounts, OwnBroker
 from jifang.ports import free_port as find_free_port
+from tests.postgresql import PostgreSQL, discard, fresh
 from wire.bus import Broker
+
+_DATABASES = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +50,27 @@ def field_broker(own_broker: OwnBroker) -> Broker:
 def free_port() -> Callable[[], int]:
     """Gives a free TCP port of loopback."""
     return find_free_port
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """The session's PostgreSQL. A test that kills it starts it again before it ends."""
+    server = fresh()
+    server.start()
+    yield server
+    discard(server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a store that doesn't exist yet, on each database in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/hub.db"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    name = f"store_{next(_DATABASES)}"
+    yield server.database(name)
+    server.drop(name)
 
 
 def wait_for_port(port: int, timeout_s: float = 10.0) -> None:
