@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Makes `pruned`; adds columns to `senders` and `quarantine`."""
+    """Makes `pruned` and `quarantine_dropped`; adds columns to `senders` and `quarantine`."""
     op.create_table(
         "pruned",
         sa.Column(
@@ -39,6 +39,25 @@ def upgrade() -> None:
         sa.Column(
             "beyond", sa.Text(), nullable=False, server_default="", comment="stored beyond a gap: 7-9,12-12"
         ),
+    )
+    for column in (
+        sa.Column("cause", sa.String(length=40), nullable=False, server_default=""),
+        sa.Column("heard_at", sa.BigInteger(), nullable=True, comment="listener's clock, µs since 1970 UTC"),
+        sa.Column(
+            "origin",
+            sa.String(length=120),
+            nullable=False,
+            server_default="",
+            comment="who is behind the peer: shares one allowance",
+        ),
+    ):
+        op.add_column("quarantine", column)
+    op.create_index("ix_quarantine_origin", "quarantine", ["origin"])
+    op.create_table(
+        "quarantine_dropped",
+        sa.Column("protocol", sa.String(length=40), nullable=False),
+        sa.Column("dropped", sa.BigInteger(), nullable=False, comment="rows that made room, ever"),
+        sa.PrimaryKeyConstraint("protocol", name=op.f("pk_quarantine_dropped")),
     )
     op.add_column(
         "quarantine",
