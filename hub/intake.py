@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -89,6 +89,7 @@ class _Junk:
     raw: bytes
     size: int
     count: int = 1
+    heard_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -303,6 +304,9 @@ class Intake:
             raw=junk.raw,
             size=junk.size,
             now=tx.now,
+            cause=junk.cause,
+            count=junk.count,
+            heard_at=junk.heard_at,
         )
         outcome.junk.append(junk)
 
@@ -373,7 +377,16 @@ def _as_junk(rejected: codec.Rejected) -> _Junk:
         rejected.raw,
         rejected.size,
         rejected.count,
+        _instant(rejected.heard_at_ms),
     )
+
+
+def _instant(ms: int) -> datetime | None:
+    """Milliseconds since 1970 as an instant; None for what is none."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC) if ms > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _own_junk(message: Message, reason: str) -> _Junk:
