@@ -1,6 +1,6 @@
 // A value that views watch: get, set, subscribe, and the hook that redraws on change.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Store<T> {
   get(): T;
@@ -31,13 +31,19 @@ const same = <T>(value: T): T => value;
 export function useStore<T>(store: Store<T>): T;
 export function useStore<T, S>(store: Store<T>, select: (value: T) => S): S;
 export function useStore<T, S>(store: Store<T>, select: (value: T) => T | S = same): T | S {
-  const [, redraw] = useState<T | S>(() => select(store.get()));
+  const [, redraw] = useState(0);
+  const shown = select(store.get());
+  // What is on screen, and how it was selected: a view that now shows another id must follow that one.
+  const latest = useRef({ select, shown });
+  latest.current = { select, shown };
   useEffect(() => {
-    const update = () => redraw(() => select(store.get()));
+    const update = () => {
+      if (!Object.is(latest.current.select(store.get()), latest.current.shown)) redraw((n) => n + 1);
+    };
     update();
     return store.subscribe(update);
   }, [store]);
-  return select(store.get());
+  return shown;
 }
 
 /** Redraws every `everyMs` and on the full second of nothing in particular: for counters on screen. */

@@ -135,14 +135,26 @@ def api_incident(api: Api, node: str) -> str:
     return str(until(look, 20, "the alarm opened an incident"))
 
 
+_WATCH_BOTH = """incident => {
+    const row = document.querySelector(`[data-testid="incident-row"][data-id="${incident}"]`);
+    const panel = document.querySelector('[data-testid="incident-panel"]');
+    window.seenTogether = [];
+    const look = () => window.seenTogether.push([row.dataset.state, panel.dataset.state]);
+    new MutationObserver(look).observe(row, { attributeFilter: ["data-state"] });
+}"""
+"""Notes what list and open incident say whenever the list changes: a key must never find the older of two."""
+
+
 def _follow(page: Page, incident: str) -> None:
     row = page.locator(f'[data-testid="incident-row"][data-id="{incident}"]')
     expect(row).to_be_visible(timeout=10_000)
     shot(page, "desk-1-new")
     row.click()
     expect(page.get_by_test_id("live-video")).to_have_attribute("data-state", "live", timeout=30_000)
+    page.evaluate(_WATCH_BOTH, incident)
     page.get_by_test_id("act-claim").click()
     expect(row).to_have_attribute("data-state", "triage", timeout=10_000)
+    assert page.evaluate("window.seenTogether") == [["triage", "triage"]]
     page.keyboard.press("v")
     expect(row).to_have_attribute("data-state", "pending", timeout=10_000)
     page.keyboard.press("d")

@@ -211,7 +211,9 @@ function bindings(
   const bound: Bindings = {};
   for (const act of Object.keys(KEY_OF) as Act[])
     bound[KEY_OF[act].toLowerCase()] = () => {
-      if (why(act) === "") steps[act]();
+      const reason = why(act);
+      if (reason === "") steps[act]();
+      else choosing.operation.refuse(reason);
     };
   bound.Escape = () => (mode === "none" ? goTo("desk") : setMode("none"));
   for (let digit = 1; digit <= 6; digit++) {

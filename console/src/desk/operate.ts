@@ -12,7 +12,8 @@ export interface Operation {
   problem: string;
   act(incident: Incident, verb: Verb, more?: Record<string, string>): Promise<boolean>;
   ack(conditions: readonly string[]): Promise<boolean>;
-  dismiss(): void;
+  /** Says why a key that was pressed did nothing. */
+  refuse(why: string): void;
 }
 
 export function useOperation(): Operation {
@@ -38,7 +39,7 @@ export function useOperation(): Operation {
     act: (incident, verb, more = {}) =>
       once(async () => outcome(await api.act(incident.id, verb, { version: incident.version, ...more }))),
     ack: (conditions) => once(() => acknowledge(conditions)),
-    dismiss: () => setProblem(""),
+    refuse: setProblem,
   };
 }
 
