@@ -71,7 +71,8 @@ GRANTS: Mapping[Role, frozenset[Right]] = {
 }
 
 _DEVICE_KINDS = frozenset({EntryKind.CAMERA, EntryKind.PANEL, EntryKind.HUB, EntryKind.REGISTER})
-_DESK_KINDS = frozenset(EntryKind)
+_DESK_KINDS = frozenset(EntryKind) - {EntryKind.KEEPING}
+_LOG_KINDS = frozenset({EntryKind.KEEPING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,8 @@ def kinds_for(person: Person) -> frozenset[EntryKind]:
         kinds |= _DESK_KINDS
     if Right.DEVICES_SEE in rights:
         kinds |= _DEVICE_KINDS
+    if Right.LOG in rights:
+        kinds |= _LOG_KINDS
     return kinds
 
 

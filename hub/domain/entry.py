@@ -31,6 +31,9 @@ class EntryKind(StrEnum):
     ORDER = "order"
     """A command to the field. Body: `{"command", "wing", "verb", "to", "text", "reason",
     "state": "sent"|"done"|"failed"}`."""
+    KEEPING = "keeping"
+    """What was done to the log itself: retention deleted entries, or it was restored from an archive.
+    Body: `{"act": "pruned"|"retention"|"restored", …}` (docs/design/retention.md). Never deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

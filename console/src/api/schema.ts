@@ -1102,7 +1102,7 @@ export interface components {
          * @description What an entry tells; the kind decides the shape of its body.
          * @enum {string}
          */
-        EntryKind: "observation" | "condition" | "incident" | "camera" | "panel" | "unit" | "hub" | "register" | "order";
+        EntryKind: "observation" | "condition" | "incident" | "camera" | "panel" | "unit" | "hub" | "register" | "order" | "keeping";
         /**
          * Evidence
          * @description One document or act that carries a source up one rung.
