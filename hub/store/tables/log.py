@@ -49,3 +49,10 @@ pruned = Table(
     Column("hash", String(64), nullable=False, comment="hash of `last`: the chain goes on from it"),
     Column("at", Instant, nullable=False, comment="when, hub's clock, µs since 1970 UTC"),
 )
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("n", Number, primary_key=True, autoincrement=False, comment="the latest transactions that stand"),
+    Column("writer", String(32), nullable=False, comment="which opening of the store made it"),
+)

@@ -34,6 +34,20 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False, comment="when, hub's clock, µs since 1970 UTC"),
         sa.PrimaryKeyConstraint("first", name=op.f("pk_pruned")),
     )
+    op.create_table(
+        "commits",
+        sa.Column(
+            "n",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+            comment="the latest transactions that stand",
+        ),
+        sa.Column(
+            "writer", sa.String(length=32), nullable=False, comment="which opening of the store made it"
+        ),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_commits")),
+    )
     op.add_column(
         "senders",
         sa.Column(
