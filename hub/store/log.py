@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from hub.domain.entry import Entry, EntryKind
-from hub.store.engine import GENESIS, as_entry, chained
+from hub.store import pruned
+from hub.store.chain import ChainBreak, LogWalk
+from hub.store.engine import as_entry
 from hub.store.tables.log import entries, observation_ids, senders
 
+__all__ = [
+    "RESTORED",
+    "ChainBreak",
+    "about",
+    "after",
+    "head",
+    "identity",
+    "known",
+    "marks",
+    "numbered",
+    "remember",
+    "set_mark",
+    "timeline",
+    "verify",
+    "walk",
+]
+
 _CHUNK = 500
+RESTORED = "log:restored"
+"""Subject of the entry that tells that the log was restored from an archive."""
 
 
 def head(connection: sa.Connection) -> int:
@@ -52,29 +74,40 @@ def numbered(connection: sa.Connection, seqs: Sequence[int]) -> list[Entry]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class ChainBreak:
-    """The first place at which the log is not what was written."""
+def walk(connection: sa.Connection) -> Iterator[LogWalk]:
+    """Proves the chain from end to end on one snapshot; yields itself after each row, for whoever watches.
 
-    seq: int
-    reason: str
+    Consumed to its end it is done: `broken` holds the first break, if there is one.
+    """
+    proof = LogWalk(pruned.runs(connection))
+    for row in _all_rows(connection):
+        if not proof.take(row):
+            break
+        yield proof
+    proof.end()
+    yield proof
 
 
 def verify(connection: sa.Connection) -> tuple[int, ChainBreak | None]:
-    """Walks the whole chain. Returns how many entries hold, and the first break if there is one."""
-    previous, expected = GENESIS, 1
-    for row in _all_rows(connection):
-        if row.seq != expected:
-            return expected - 1, ChainBreak(expected, f"missing: the next entry is {row.seq}")
-        if chained(previous, as_entry(row), row.seq, row.at, row.body.encode()) != row.hash:
-            return expected - 1, ChainBreak(row.seq, "its hash does not follow from the entry before it")
-        previous, expected = row.hash, expected + 1
-    return expected - 1, None
+    """Walks the whole chain. Returns the number up to which it holds, and the first break if there is one."""
+    proof = deque(walk(connection), maxlen=1)[0]
+    return proof.count.head, proof.broken
 
 
-def _all_rows(connection: sa.Connection) -> Iterator[sa.Row[tuple[object, ...]]]:
+def _all_rows(connection: sa.Connection) -> Iterator[sa.Row[Any]]:
     query = sa.select(entries).order_by(entries.c.seq).execution_options(yield_per=_CHUNK)
     yield from connection.execute(query)
+
+
+def identity(connection: sa.Connection) -> str:
+    """The identity of this log: of its first entry, or of the restoring that it last went through.
+
+    A log that was restored counts on from an old number: the numbers after it mean something else than they
+    did before, so a cursor from before must not go on in it. Empty in an empty log.
+    """
+    restored = about(connection, [RESTORED], limit=1)
+    found = restored or numbered(connection, [1])
+    return found[0].hash[:16] if found else ""
 
 
 def known(connection: sa.Connection, identities: Sequence[str]) -> set[str]:
