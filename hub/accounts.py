@@ -10,16 +10,21 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import argon2
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub import metrics
 from hub.access import Person, Role, parse_roles
 from hub.audit import Act, Outcome
+from hub.insisting import Insistence, Insisting
 from hub.store import accounts as rows
 from hub.store import audit as audit_rows
-from hub.store.engine import Store, Transaction
+from hub.store.engine import Query, Store, StoreUnavailable, Transaction
 from wire.clock import Clock, utc_now
+
+T = TypeVar("T")
 
 LIFETIME = timedelta(hours=14)
 """Longer than a twelve-hour shift with its handover."""
@@ -32,6 +37,10 @@ _HASHER = argon2.PasswordHasher(time_cost=3, memory_cost=65536, parallelism=1, t
 choice is 64 MiB and 3 passes."""
 _DUMMY = _HASHER.hash("nobody has this password")
 _HASHING = ThreadPoolExecutor(2, thread_name_prefix="argon2")
+ASK_WITHIN_S = 3.0
+"""A store that doesn't answer within this is one that can't be asked."""
+ASK_AGAIN_AFTER = timedelta(seconds=5)
+_MOST_KNOWN = 2_000
 _MAX_HASHING = 16
 """Sign-ins under way at once; each takes 64 MiB, two at a time."""
 
@@ -112,15 +121,30 @@ ADDRESS_TRIES = 30
 class Accounts:
     """Sign-in, sessions and people over one store."""
 
-    def __init__(self, store: Store, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock = utc_now,
+        *,
+        steady: Clock | None = None,
+        insist: Insisting | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._steady = steady or clock
+        """Spans of a lockout are measured by it: nobody waits longer because the clock was set back."""
+        self._insist = insist or Insistence(store)
         self._limit = SignInLimit()
         self._hashing = 0
+        self._known: OrderedDict[str, rows.SessionRow] = OrderedDict()
+        """Sessions as the store last confirmed them, for when it can't be asked."""
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Signed out here, whether or not the store could note it yet."""
+        self._ask_again_at = self._steady()
 
     async def sign_in(self, name: str, password: str, *, address: str) -> SignedIn:
         """A new session. Raises `SignInRefused` or `TooManyTries`; both leave a row in the audit log."""
-        now = self._clock()
+        now = self._steady()
         keys = (
             (f"n:{name}|{address}", NAME_AND_ADDRESS_TRIES),
             (f"n:{name}", NAME_TRIES),
@@ -187,9 +211,13 @@ class Accounts:
         return replace(_signed_in(row), token=token)
 
     async def find(self, token: str) -> SignedIn | None:
-        """The live session of a cookie's token; notes at most once a minute that it is in use."""
+        """The live session of a cookie's token; notes at most once a minute that it is in use.
+
+        While the store can't be asked, a session that it confirmed before goes on, for as long as it may be
+        idle. Raises `StoreUnavailable` for one that isn't known here.
+        """
         token_hash = _token_hash(token)
-        row = await self._store.read(lambda c: rows.session_of(c, token_hash))
+        row = await self._session(token_hash)
         now = self._clock()
         if row is None or not _alive(row, now):
             return None
@@ -197,20 +225,23 @@ class Accounts:
             self._store.enqueue(lambda tx: rows.touch_session(tx, token_hash))
         return _signed_in(row)
 
-    async def still_signed_in(self, session: SignedIn) -> bool:
-        """Whether the session goes on and its person still is who they were; keeps it from idling out."""
-        row = await self._store.read(lambda c: rows.session_of(c, session.token_hash))
+    async def person_now(self, session: SignedIn) -> Person | None:
+        """Who the session's person is by now; None: signed out. Keeps it from idling out."""
+        row = await self._session(session.token_hash)
         now = self._clock()
-        if row is None or not _alive(row, now) or _signed_in(row).person != session.person:
-            return False
+        if row is None or not _alive(row, now):
+            return None
         if now - row.seen_at > _TOUCH_EVERY and self._store.health.ok:
             self._store.enqueue(lambda tx: rows.touch_session(tx, session.token_hash))
-        return True
+        return _signed_in(row).person
 
     async def alive(self, ids: Iterable[str]) -> set[str]:
         """Which of these sessions (by their public ids) go on."""
         wanted = list(ids)
-        found = await self._store.read(lambda c: rows.sessions_named(c, wanted)) if wanted else []
+        try:
+            found = await self._read(lambda c: rows.sessions_named(c, wanted)) if wanted else []
+        except StoreUnavailable:
+            found = [row for row in self._known.values() if row.id in wanted]
         now = self._clock()
         return {row.id for row in found if _alive(row, now)}
 
@@ -229,7 +260,46 @@ class Accounts:
             rows.end_session(tx, session.token_hash)
             audit_rows.append(tx, act)
 
-        await self._store.submit(job)
+        self._forget(session.token_hash)
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                await self._store.submit(job)
+        except (StoreUnavailable, TimeoutError):
+            self._insist(job)
+
+    async def _session(self, token_hash: str) -> rows.SessionRow | None:
+        """The session's row; as last confirmed where the store can't be asked now."""
+        if token_hash in self._ended:
+            return None
+        try:
+            row = await self._read(lambda c: rows.session_of(c, token_hash))
+        except StoreUnavailable:
+            if token_hash in self._known:
+                return self._known[token_hash]
+            raise
+        if row is None:
+            self._known.pop(token_hash, None)
+        else:
+            self._known[token_hash] = row
+            self._known.move_to_end(token_hash)
+            _bound(self._known)
+        return row
+
+    async def _read(self, query: Query[T]) -> T:
+        """Asks the store, not for long, and after a failure not at all for a moment: `StoreUnavailable`."""
+        if self._steady() < self._ask_again_at:
+            raise StoreUnavailable("the store could not be asked a moment ago")
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                return await self._store.read(query)
+        except (SQLAlchemyError, StoreUnavailable, TimeoutError) as error:
+            self._ask_again_at = self._steady() + ASK_AGAIN_AFTER
+            raise StoreUnavailable(str(error)) from error
+
+    def _forget(self, token_hash: str) -> None:
+        self._known.pop(token_hash, None)
+        self._ended[token_hash] = None
+        _bound(self._ended)
 
     async def people(self) -> list[rows.PersonRow]:
         """All accounts."""
@@ -334,6 +404,11 @@ def _matches(hashed: str, password: str) -> bool:
         return _HASHER.verify(hashed, password)
     except argon2.exceptions.VerificationError:
         return False
+
+
+def _bound(known: OrderedDict[str, Any]) -> None:
+    while len(known) > _MOST_KNOWN:
+        known.popitem(last=False)
 
 
 def _token_hash(token: str) -> str:

@@ -6,9 +6,10 @@ thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -24,6 +25,8 @@ from hub.domain.handling import ActionRefused
 from hub.domain.incident import Assignment, AssignmentState, Incident, Recommended
 from hub.domain.register import Camera as RegisteredCamera
 from hub.domain.register import Panel as RegisteredPanel
+from hub.domain.timekeeping import Age, by_the_clock
+from hub.domain.trouble import code_of
 from hub.domain.unit import Unit, UnitLink, UnitStatus
 from hub.domain.wording import order_text
 from hub.rebuild import rebuild
@@ -42,6 +45,14 @@ MOTION_LIMIT = timedelta(minutes=10)
 """No movement lasts so long: its end was lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where an incident was opened: entry and place."""
+
+    seq: int
+    place: str
+
+
 class Desk:
     """The desk over one store. Makes itself from the tables; `rebuild` makes the tables from the log."""
 
@@ -51,7 +62,8 @@ class Desk:
         self._board = Board(store)
         self._sightings = Sightings(self._board, registers, fence or Geofence())
         self._seen_registers = -1
-        self._openings: dict[str, int] = {}
+        self._age: Age = by_the_clock
+        self._openings = self._undrawn_before()
         """Incidents nobody has seen on a console yet, with the entry that opened them."""
         store.enqueue(self._start).result()
         registers.on_change(self._registers_changed)
@@ -88,17 +100,23 @@ class Desk:
         """A condition as the writer sees it. For jobs."""
         return self._board.conditions.working.get(alarm.condition_id(source, point, condition))
 
-    def part(self, tx: Transaction, name: str, up: bool, reason: str = "") -> None:
-        """One of our own parts came up or went down."""
+    def part(
+        self, tx: Transaction, name: str, up: bool, reason: str = "", *, since: datetime | None = None
+    ) -> None:
+        """One of our own parts came up or went down; `since` where that was earlier than now."""
         before = self._board.parts.working.get(name)
         if before is None or before.up is not up or before.reason != reason:
-            since = tx.now if before is None or before.up is not up else before.since
+            since = since or (tx.now if before is None or before.up is not up else before.since)
             part = PartStatus(name=name, up=up, since=since, reason=reason)
             self._board.put_part(tx, part, self._registers.root)
 
+    def measure_by(self, age: Age) -> None:
+        """Has spans measured by `age(key, instant, now)`, whatever is done to the clock."""
+        self._age = age
+
     def tick(self, tx: Transaction, now: datetime) -> None:
         """What time alone changes. Once a second."""
-        self._sightings.overdue(tx)
+        self._sightings.overdue(tx, self._age)
         self._age_units(tx, now)
         self._bound_motion(tx, now)
         if self._seen_registers != self._registers.version:
@@ -195,17 +213,32 @@ class Desk:
             self._put(tx, more, "acknowledge", actor, detail=condition_id)
         return changed
 
-    def rendered(self, tx: Transaction, seq: int, console: str, now: datetime) -> None:
-        """A console has drawn everything up to `seq`: T2 of what it drew first."""
-        drawn = [one for one, opened in self._openings.items() if opened <= seq]
-        for identity in drawn:
-            del self._openings[identity]
+    def rendered(
+        self,
+        tx: Transaction,
+        seq: int,
+        console: str,
+        now: datetime,
+        sees: Callable[[str], bool] = lambda _place: True,
+    ) -> None:
+        """A console has drawn what it `sees` of everything up to `seq`: T2 of what nobody drew before."""
+        for identity in self._undrawn(seq, sees):
+            opened = self._openings.pop(identity)
+            tx.on_undo(partial(self._openings.__setitem__, identity, opened))
             incident = self._board.incidents.working.get(identity)
             if incident is None or incident.clocks.t2_rendered is not None:
                 continue
             clocks = replace(incident.clocks, t2_rendered=now)
             more = replace(incident, version=incident.version + 1, clocks=clocks)
             self._board.put_incident(tx, more, "rendered", detail=console)
+
+    def undrawn(self, seq: int, sees: Callable[[str], bool]) -> bool:
+        """Whether an incident at a place that is seen, opened up to `seq`, awaits its T2. From any thread."""
+        return bool(self._undrawn(seq, sees))
+
+    def _undrawn(self, seq: int, sees: Callable[[str], bool]) -> list[str]:
+        held = list(self._openings.items())
+        return [one for one, opened in held if opened.seq <= seq and sees(opened.place)]
 
     # What is committed
 
@@ -216,7 +249,7 @@ class Desk:
         if health.ok:
             return state
         others = tuple(part for part in state.hub.parts if part.name != "store")
-        store = PartStatus(name="store", up=False, since=health.since, reason=health.reason)
+        store = PartStatus(name="store", up=False, since=health.since, reason=code_of(health.reason).value)
         return replace(state, hub=HubStatus(parts=(*others, store)))
 
     def recommended(self, incident_id: str, now: datetime) -> list[Recommended]:
@@ -271,10 +304,17 @@ class Desk:
             if unit is not None and (unit.fix_at is None or unit.fix_at < (fix.device_at or fix.heard_at)):
                 self._board.put_unit(tx, _placed(unit, fix), tell=False)
 
+    def _undrawn_before(self) -> dict[str, Opening]:
+        """What was opened before the hub started; who has drawn the desk as it stood then has drawn it."""
+        state = self._board.state()
+        return {
+            one.id: Opening(state.seq, one.place) for one in state.incidents if one.clocks.t2_rendered is None
+        }
+
     def _note_openings(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.kind is EntryKind.INCIDENT and entry.body["action"] == "opened":
-                self._openings[entry.body["incident"]["id"]] = entry.seq
+                self._openings[entry.body["incident"]["id"]] = Opening(entry.seq, entry.place)
 
     def _registers_changed(self) -> None:
         self._store.enqueue(self._sync)
@@ -355,14 +395,17 @@ class Desk:
 
     def _age_units(self, tx: Transaction, now: datetime) -> None:
         for unit in list(self._board.units.working.values()):
-            older = aged(unit, self._sightings.interval_of(unit), now)
+            age = self._age(f"unit:{unit.id}", unit.heard_at, now) if unit.heard_at else timedelta(0)
+            older = aged(unit, self._sightings.interval_of(unit), (unit.heard_at or now) + age)
             if older is not unit:
                 self._board.put_unit(tx, older)
 
     def _bound_motion(self, tx: Transaction, now: datetime) -> None:
         for held in list(self._board.cameras.working.values()):
             began = held.motion_at
-            if held.motion and began is not None and now - began > MOTION_LIMIT:
+            if not held.motion or began is None:
+                continue
+            if self._age(f"motion:{held.id}", began, now) > MOTION_LIMIT:
                 self._board.put_camera(tx, replace(held, motion=False))
 
     # The registers, as the desk shows them

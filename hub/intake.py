@@ -27,7 +27,7 @@ from hub.store.engine import Store, StoreUnavailable, Transaction
 from hub.watch import Watch
 from wire import codec, topics
 from wire.bus import Bus, Message
-from wire.observations import Heartbeat, Motion, Observation, PointState, Position
+from wire.observations import Heartbeat, Lateness, Motion, Observation, PointState, Position
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +150,7 @@ class Intake:
         self._thread.join(10)
 
     def _on_link(self, up: bool, reason: str) -> None:
-        self._store.enqueue(lambda tx: self._watch.part(tx, "broker", up, reason))
+        self._watch.tell("broker", up, reason)
 
     def _on_status(self, message: Message) -> None:
         message.ack()
@@ -158,7 +158,7 @@ class Intake:
         if name == "hub" or message.payload not in (b"up", b"down"):
             return
         up = message.payload == b"up"
-        self._store.enqueue(lambda tx: self._watch.part(tx, name, up, "" if up else "connection lost"))
+        self._watch.tell(name, up, "" if up else "connection lost")
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -280,7 +280,8 @@ class Intake:
             if observation.id in known:
                 outcome.duplicates += 1
                 return
-            self._write_observation(tx, judged(observation, tx.now), item.still_hash, outcome)
+            observation = judged(observation, *self._watch.readings(tx.now))
+            self._write_observation(tx, observation, item.still_hash, outcome)
             known.add(observation.id)
 
     def _write_observation(
@@ -322,10 +323,14 @@ class Intake:
             self._bus.publish(topics.STORED.format(sender=sender), codec.encode(stored), retain=True)
 
 
-def judged(observation: Observation, now: datetime) -> Observation:
-    """The observation in UTC, with the hub's own verdict on how late it is."""
+def judged(observation: Observation, now: datetime, *readings: datetime) -> Observation:
+    """The observation in UTC, with the hub's own verdict on how late it is.
+
+    Where the clock was just set, `readings` are what it would have said otherwise: live by any is live.
+    """
     observation = codec.in_utc(observation)
-    lateness = lateness_at(observation, now)
+    verdicts = [lateness_at(observation, one) for one in (now, *readings)]
+    lateness = Lateness.LIVE if Lateness.LIVE in verdicts else verdicts[0]
     if lateness is observation.lateness:
         return observation
     return msgspec.structs.replace(observation, lateness=lateness)

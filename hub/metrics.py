@@ -21,7 +21,7 @@ COMMIT_GROUP = Histogram(
 )
 FEED_LATENCY = Histogram(
     "jifang_commit_to_feed_seconds",
-    "From an entry's append to its hand-over to the consoles' queues",
+    "From a transaction's time to its being written to the consoles at the head",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
@@ -29,6 +29,11 @@ FEED_SUBSCRIBERS = Gauge("jifang_feed_subscribers", "Consoles on the live feed",
 FEED_SENT = Counter("jifang_feed_sent", "Entries sent to consoles", registry=REGISTRY)
 FEED_GAPS = Counter("jifang_feed_gaps", "Gaps told to consoles, by reason", ["reason"], registry=REGISTRY)
 FEED_RESUMES = Counter("jifang_feed_resumes", "Slow consoles told to resume", registry=REGISTRY)
+FEED_UNDRAWN = Gauge(
+    "jifang_console_undrawn_seconds",
+    "Longest time for which an operator's console has drawn nothing of what it was sent",
+    registry=REGISTRY,
+)
 LOG_HEAD = Gauge("jifang_log_head", "Sequence number of the last entry", registry=REGISTRY)
 HTTP_SECONDS = Histogram(
     "jifang_http_request_seconds",
@@ -50,10 +55,17 @@ MEDIA_PACKETS = Counter("jifang_media_packets", "Packets passed through to viewe
 MEDIA_DROPPED = Counter("jifang_media_dropped", "Packets a slow viewer could not take", registry=REGISTRY)
 COMMIT_SECONDS = Histogram(
     "jifang_commit_seconds",
-    "Time for a small job through the store's queue and commit, tried every 10 s",
+    "Time for a small job through the store's queue and commit, tried every second",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+STORE_UP = Gauge("jifang_store_up", "Whether the store can store", registry=REGISTRY)
+TROUBLE = Gauge("jifang_trouble", "What is wrong with the hub itself: 1", ["part", "code"], registry=REGISTRY)
+DISK_FREE = Gauge("jifang_disk_free_bytes", "Free on the disk of the data folder", registry=REGISTRY)
+DISK_FREE_RATIO = Gauge(
+    "jifang_disk_free_ratio", "Free share of the disk of the data folder", registry=REGISTRY
+)
+CLOCK_JUMPS = Counter("jifang_clock_jumps", "How often the clock was set by over 5 s", registry=REGISTRY)
 BROKER_UP = Gauge("jifang_broker_up", "Whether the hub is connected to the broker", registry=REGISTRY)
 INCIDENTS_OPEN = Gauge("jifang_incidents_open", "Incidents not closed", registry=REGISTRY)
 CAMERAS = Gauge("jifang_cameras", "Cameras, by health", ["health"], registry=REGISTRY)

@@ -11,6 +11,7 @@ import structlog
 from hub.desk import Desk
 from hub.domain.entry import Entry, EntryKind
 from hub.domain.incident import AssignmentState
+from hub.insisting import Insistence, Insisting
 from hub.store import log as stored_log
 from hub.store.engine import Store
 from wire import codec
@@ -27,10 +28,19 @@ STILL_WORTH_SENDING = timedelta(minutes=2)
 class Orders:
     """Sends what the desk logged as `ORDER`, state `sent`, and tells the desk how it ended."""
 
-    def __init__(self, bus: Bus, store: Store, desk: Desk, *, within_s: float = ANSWER_WITHIN_S) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        store: Store,
+        desk: Desk,
+        insist: Insisting | None = None,
+        *,
+        within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
         self._bus = bus
         self._store = store
         self._desk = desk
+        self._insist = insist or Insistence(store)
         self._within_s = within_s
 
     def start(self, now: datetime) -> None:
@@ -85,4 +95,4 @@ class Orders:
 
     def _answered(self, command: str, *, ok: bool, reason: str) -> None:
         log.info("order answered", command=command, ok=ok, reason=reason)
-        self._store.enqueue(lambda tx: self._desk.order_answered(tx, command, ok, reason))
+        self._insist(lambda tx: self._desk.order_answered(tx, command, ok, reason))

@@ -20,6 +20,7 @@ from hub.domain.response import (
     priority_of,
     response_to,
 )
+from hub.domain.timekeeping import Age, by_the_clock
 from hub.domain.unit import Unit, UnitLink, UnitStatus
 from hub.registers import Located, Registers
 from hub.store.engine import Transaction
@@ -165,13 +166,13 @@ class Sightings:
         if changed is not None:
             self._board.put_condition(seen.tx, changed, cause=seen.cause)
 
-    def overdue(self, tx: Transaction) -> None:
+    def overdue(self, tx: Transaction, age: Age = by_the_clock) -> None:
         """Opens incidents for conditions that have lasted as long as their on-delay."""
         for condition in list(self._board.conditions.working.values()):
             if condition.active is not True or condition.incident:
                 continue
             response = RESPONSES.get(Condition(condition.condition))
-            if response is None or tx.now - condition.since < response.on_delay:
+            if response is None or age(condition.id, condition.since, tx.now) < response.on_delay:
                 continue
             if opens_incident(condition.source, condition.point, condition.condition):
                 self._place(tx, condition, cause=None)

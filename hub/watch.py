@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 
 import structlog
 
 from hub.desk import Desk
 from hub.domain.freshness import silence_limit
+from hub.domain.timekeeping import Ages, Timekeeper, by_the_clock
+from hub.domain.trouble import TroubleCode, code_of
+from hub.insisting import Insistence
 from hub.recording import record
 from hub.registers import Registers
 from hub.store import log as stored_log
 from hub.store.engine import Store, StoreUnavailable, Transaction
-from wire.clock import utc_now
+from hub.vitals import Vitals, said_of
 from wire.observations import Condition, Lateness, Link, Observation, PointState
 
 log = structlog.get_logger(__name__)
 
-TICK_PATIENCE_S = 30.0
 CAMERA_INTERVAL_S = 30.0
 """The edge says so often of each camera that it is watched."""
 
@@ -33,23 +36,64 @@ class Watch:
     """Knows when each source was last heard, and says so when it is too long ago.
 
     `check` runs once a second as a job of the store. Silence and its end are observations of the hub's own.
+    Silence is measured by the timekeeper's steady clock; without one, `now` is taken for steady.
     """
 
-    def __init__(self, store: Store, desk: Desk, registers: Registers, now: datetime) -> None:
+    def __init__(
+        self,
+        store: Store,
+        desk: Desk,
+        registers: Registers,
+        now: datetime,
+        *,
+        timekeeper: Timekeeper | None = None,
+    ) -> None:
         self._store = store
         self._desk = desk
         self._registers = registers
+        self._timekeeper = timekeeper
+        self._age = by_the_clock if timekeeper is None else Ages(timekeeper.steady)
         self._heard: dict[str, datetime] = {}
-        self._floors = dict.fromkeys(_POINTS, now)
+        """By the steady clock, as are the floors."""
+        self._floors = dict.fromkeys(_POINTS, self._steady(now))
         """Nobody can have been heard before the hub or the part that carries the kind was there."""
         self._down: set[str] = set()
+        self._told: list[tuple[str, bool, str]] = []
+        self._telling = threading.Lock()
+
+    def readings(self, now: datetime) -> tuple[datetime, ...]:
+        """What the clock may have said to whoever stamped what arrives now: `now` first."""
+        return (now,) if self._timekeeper is None else self._timekeeper.readings(now)
 
     def hear(self, observation: Observation, now: datetime) -> None:
         """A source was heard, if this observation is a sign of life."""
         if _is_sign_of_life(observation):
-            at = min(observation.heard_at, now)
+            ages = [one - observation.heard_at for one in self.readings(now)]
+            age = min((one for one in ages if one >= timedelta(0)), default=timedelta(0))
+            at = self._steady(now) - age
             known = self._heard.get(observation.source)
             self._heard[observation.source] = at if known is None else max(at, known)
+
+    def tell(self, name: str, up: bool, reason: str = "") -> None:
+        """One of our own parts came up or went down: noted now, or when the store can. From any thread."""
+        with self._telling:
+            self._told.append((name, up, reason))
+        self._store.enqueue(self.note_told)
+
+    def note_told(self, tx: Transaction) -> None:
+        """Notes what `tell` was given; what is undone is noted next time."""
+        with self._telling:
+            told, self._told = self._told, []
+        tx.on_undo(lambda: self._put_back(told))
+        for name, up, reason in told:
+            self.part(tx, name, up, reason)
+
+    def _put_back(self, told: list[tuple[str, bool, str]]) -> None:
+        with self._telling:
+            self._told = [*told, *self._told]
+
+    def _steady(self, now: datetime) -> datetime:
+        return now if self._timekeeper is None else self._timekeeper.steady()
 
     def part(self, tx: Transaction, name: str, up: bool, reason: str = "") -> None:
         """One of our own parts came up or went down."""
@@ -60,21 +104,22 @@ class Watch:
         self._down.discard(name)
         for kind, carrier in _CARRIERS.items():
             if name == "broker" or name.startswith(carrier):
-                self._floors[kind] = tx.now
+                self._floors[kind] = self._steady(tx.now)
 
     def check(self, tx: Transaction, now: datetime) -> None:
         """Says which sources have fallen silent and which are heard again."""
+        steady = self._steady(now)
         for source, interval_s in self._expected():
             kind = source.partition(":")[0]
             heard = self._heard.get(source)
             condition = self._desk.working_condition(source, _POINTS[kind], Condition.COMMS_LOST)
             lost = condition is not None and condition.active is True
             if lost and condition is not None:
-                if heard is not None and heard > condition.since:
+                if heard is not None and steady - heard < self._age(source, condition.since, now):
                     self._say(tx, source, active=False)
             elif not self._carrier_down(kind):
                 last = max(heard or self._floors[kind], self._floors[kind])
-                if now - last > silence_limit(interval_s) + timedelta(seconds=1):
+                if steady - last > silence_limit(interval_s) + timedelta(seconds=1):
                     self._say(tx, source, active=True)
 
     def _expected(self) -> Iterator[tuple[str, float]]:
@@ -103,14 +148,27 @@ class Watch:
 
 
 class Ticker:
-    """Lets time pass for the desk and the watch: once a second, one job."""
+    """Lets time pass for desk and watch, a job a second, one at a time; by it the hub's pulse is taken."""
 
-    def __init__(self, store: Store, desk: Desk, watch: Watch, *, every_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        desk: Desk,
+        watch: Watch,
+        vitals: Vitals,
+        insistence: Insistence,
+        *,
+        every_s: float = 1.0,
+    ) -> None:
         self._store = store
         self._desk = desk
         self._watch = watch
+        self._vitals = vitals
+        self._insistence = insistence
         self._every_s = every_s
-        self._outage = ""
+        self._outage: tuple[TroubleCode, datetime] | None = None
+        self._named = {part.name for part in desk.snapshot().hub.parts}
+        self._pending: Future[None] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
 
@@ -125,21 +183,52 @@ class Ticker:
 
     def tick(self, tx: Transaction) -> None:
         """What a second brings."""
-        if self._outage:
-            self._desk.part(tx, "store", up=False, reason=self._outage)
-        self._desk.part(tx, "store", up=True)
+        self._note_own(tx)
+        self._watch.note_told(tx)
         self._watch.check(tx, tx.now)
         self._desk.tick(tx, tx.now)
+
+    def second(self) -> None:
+        """Once a second, whether the store answers or not: looks; asks for a tick if none is under way."""
+        self._vitals.look()
+        failure = self._vitals.failure()
+        if failure is not None and self._outage is None:
+            self._outage = (failure.code, failure.since)
+        if self._pending is None or self._pending.done():
+            self._vitals.began()
+            self._pending = self._store.enqueue(self.tick)
+            self._pending.add_done_callback(self._ticked)
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             try:
-                self._store.enqueue(self.tick).result(TICK_PATIENCE_S)
-                self._outage = ""
-            except (StoreUnavailable, TimeoutError) as error:
-                self._outage = f"{type(error).__name__} at {utc_now():%H:%M:%S}Z: {error}"
-            except Exception:  # supervision: what trips a tick must not stop time
-                log.exception("tick failed")
+                self.second()
+            except Exception:  # supervision: what trips a second must not stop time
+                log.exception("a second failed")
+
+    def _ticked(self, tick: Future[None]) -> None:
+        error = tick.exception()
+        self._vitals.ended(error is None)
+        if error is None:
+            self._outage = None
+            self._insistence.again()
+        elif isinstance(error, StoreUnavailable):
+            self._outage = self._outage or (code_of(str(error)), self._store.health.since)
+        else:
+            log.error("tick failed", exc_info=error)
+
+    def _note_own(self, tx: Transaction) -> None:
+        """The hub's own troubles, in the log now that it can be written; warnings stand beside `up`."""
+        warnings = {trouble.part: trouble.code.value for trouble in self._vitals.warnings()}
+        jump = self._vitals.timekeeper.doubted
+        if jump is not None:
+            warnings["clock"] = f"{TroubleCode.CLOCK_JUMPED}: {said_of(jump.by)}"
+        if self._outage is not None:
+            code, since = self._outage
+            self._desk.part(tx, "store", up=False, reason=code.value, since=since)
+        self._named |= {"store", *warnings}
+        for part in sorted(self._named & {"store", "disk", "clock"}):
+            self._desk.part(tx, part, up=True, reason=warnings.get(part, ""))
 
 
 def _is_sign_of_life(observation: Observation) -> bool:

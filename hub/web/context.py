@@ -11,18 +11,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from hub import metrics
-from hub.access import Person, Right, decide
+from hub.access import Person, Right, decide, rights_of
 from hub.accounts import AccountError, NameInUse, NewPerson, create_person
 from hub.audit import Act, Outcome
 from hub.domain.device import Health
+from hub.domain.trouble import TroubleCode, code_of
 from hub.store import audit as audit_rows
 from hub.store.accounts import PersonRow
 from hub.store.engine import Store, StoreUnavailable, Transaction
 from hub.store.tables.accounts import sessions
 from hub.web.guard import Caller
 from hub.web.models import NewPerson as NewPersonAsked
-from hub.web.models import PersonView, Readiness
-from hub.web.problems import ApiProblem
+from hub.web.models import PersonView, Readiness, RenderedUpTo
+from hub.web.problems import ApiProblem, not_stored
 from wire.clock import Clock
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from hub.desk import Desk
     from hub.evidence import Rates
     from hub.feed import Feed
+    from hub.insisting import Insistence
     from hub.media import Media
     from hub.registers import Registers
     from hub.store.blobs import Blobs
+    from hub.vitals import Vitals
     from wire.bus import Bus
 
 
@@ -50,6 +53,8 @@ class Hub:
     blobs: Blobs
     bus: Bus
     clock: Clock
+    vitals: Vitals
+    insist: Insistence
     console: Path | None = None
     field_address: str = ""
 
@@ -81,27 +86,49 @@ class Hub:
         raise ApiProblem("not_found", f"没有 {what}。", f"There is no {what}.")
 
     async def readiness(self) -> Readiness:
-        """Whether the hub can store, asked of the store itself; the broker is told but doesn't decide."""
-        checks = {"broker": "ok" if self.bus.connected else "not connected"}
-        checks["store"] = await self._can_store()
-        return Readiness(ok=checks["store"] == "ok", checks=checks)
+        """Whether the hub can store, asked of the store itself; all else is told but doesn't decide."""
+        checks = {"broker": "ok" if self.bus.connected else "not connected", "disk": "ok", "clock": "ok"}
+        store = await self._can_store()
+        troubles = self.vitals.troubles()
+        checks |= {trouble.part: trouble.code.value for trouble in troubles}
+        checks["store"] = store if store != "ok" else checks.get("store", store)
+        return Readiness(ok=store == "ok", checks=checks, troubles=troubles)
 
     async def _can_store(self) -> str:
+        failure = self.vitals.failure()
+        if failure is not None and failure.code is TroubleCode.NO_COMMIT:
+            return (
+                f"cannot write: {failure.code.value}"  # what is under way must end before another can begin
+            )
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self.store.submit(probe)
         except TimeoutError:
-            return f"no commit within {READY_WITHIN_S} s"
+            return f"cannot write: {TroubleCode.NO_COMMIT.value}"
         except (StoreUnavailable, SQLAlchemyError) as error:
-            return f"cannot write: {type(error).__name__}"
+            return f"cannot write: {code_of(str(error)).value}"
         return "ok"
 
-    async def rendered(self, caller: Caller, seq: int) -> None:
-        """A console has drawn everything up to `seq`."""
-        if seq > self.store.head:
-            raise ApiProblem("invalid", "编号超出日志。", "The number is beyond the log.", field="seq")
-        now = self.clock()
-        await self.store.submit(lambda tx: self.desk.rendered(tx, seq, caller.person.name, now))
+    def require_store(self) -> None:
+        """Refuses at once while a commit hangs: what is queued behind it would be done when nobody expects
+        it any more."""
+        failure = self.vitals.failure()
+        if failure is not None and failure.code is TroubleCode.NO_COMMIT:
+            raise not_stored(failure.code)
+
+    async def rendered(self, caller: Caller, asked: RenderedUpTo) -> None:
+        """What a console has drawn. Only what it may see counts, and only news go through the store."""
+        for name, number in (("seq", asked.seq), ("painted", asked.painted)):
+            if number > self.store.head:
+                raise ApiProblem("invalid", "编号超出日志。", "The number is beyond the log.", field=name)
+        self.feed.painted(caller.session, asked.console, asked.painted)
+
+        def sees(place: str) -> bool:
+            return self.may_see(caller, place)
+
+        if Right.INCIDENTS_SEE in rights_of(caller.person) and self.desk.undrawn(asked.seq, sees):
+            now, by = self.clock(), caller.person.name
+            await self.store.submit(lambda tx: self.desk.rendered(tx, asked.seq, by, now, sees))
 
     async def add_person(self, caller: Caller, asked: NewPersonAsked) -> PersonRow:
         """Makes an account inside the caller's own jurisdiction."""
@@ -194,6 +221,10 @@ def hub_of(request: Request) -> Hub:
 def measure(hub: Hub) -> None:
     """Sets the gauges that are read off the hub's state when somebody asks."""
     state = hub.desk.snapshot()
+    metrics.STORE_UP.set(hub.vitals.failure() is None)
+    metrics.TROUBLE.clear()
+    for trouble in hub.vitals.troubles():
+        metrics.TROUBLE.labels(trouble.part, trouble.code.value).set(1)
     metrics.BROKER_UP.set(hub.bus.connected)
     metrics.INCIDENTS_OPEN.set(len(state.incidents))
     for health in Health:

@@ -44,6 +44,7 @@ async def snapshot_for(hub: Hub, caller: Caller) -> models.Snapshot:
         cameras=tuple(one for one in state.cameras if hub.may_see(caller, one.place)),
         panels=tuple(one for one in state.panels if hub.may_see(caller, one.place)),
         hub=state.hub,
+        troubles=hub.vitals.troubles(),
     )
 
 

@@ -20,6 +20,10 @@ RIGHT_KEY = "x-right"
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
+_WITHOUT_STORE = frozenset({Right.SELF, Right.FEED, Right.VIDEO})
+"""What goes on while a commit hangs: signing out, telling what is drawn, looking at pictures."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who is asking, and from where."""
@@ -85,6 +89,8 @@ async def admit(request: Request, right: Right | None) -> None:
         caller = Caller(person=session.person, session=session.id, address=address_of(request))
         request.state.caller, request.state.session = caller, session
     if decision.allowed:
+        if request.method in CHANGING and right not in _WITHOUT_STORE:
+            hub.require_store()
         return
     if session is None:
         raise ApiProblem("not_signed_in", "请先登录。", "Sign in first.")

@@ -83,12 +83,22 @@ class Limits:
         except _Refused as refused:
             await exchange.refuse(refused.problem)
         except TimeoutError:
-            await exchange.refuse(ApiProblem("timeout"))
+            await exchange.refuse(_too_slow(scope["method"]))
         except Exception:  # the supervision loop of requests: one that trips takes no other with it
             log.exception("request failed", method=scope["method"], path=scope["path"])
             await exchange.refuse(ApiProblem("internal"))
         finally:
             exchange.measure()
+
+
+def _too_slow(method: str) -> ApiProblem:
+    if method in ("GET", "HEAD"):
+        return ApiProblem("timeout")
+    return ApiProblem(
+        "timeout",
+        "中心没有及时答复,操作是否已执行尚不确定:请先看最新状态,再决定是否重做。",
+        "The hub didn't answer in time; whether it was done is not known. Look at the latest state first.",
+    )
 
 
 class _Exchange:

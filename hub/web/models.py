@@ -12,6 +12,7 @@ from hub.access import Person, Right, Role
 from hub.domain.condition import AlarmCondition
 from hub.domain.device import CameraView, HubStatus, PanelView
 from hub.domain.incident import Incident, Recommended
+from hub.domain.trouble import Trouble
 from hub.domain.unit import Unit, UnitLink
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
@@ -72,6 +73,8 @@ class Snapshot:
     cameras: tuple[CameraView, ...]
     panels: tuple[PanelView, ...]
     hub: HubStatus
+    troubles: tuple[Trouble, ...] = ()
+    """What is wrong with the hub itself, as of `server_now`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,8 @@ class Beat:
     """The last entry of the whole log, of any jurisdiction."""
     log: str
     server_now: datetime
+    troubles: tuple[Trouble, ...] = ()
+    """What is wrong with the hub itself: told here because the log can't say that it can't be written."""
 
 
 class Gap(BaseModel):
@@ -110,7 +115,7 @@ class Gap(BaseModel):
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, populate_by_name=True)
     from_: Annotated[int, Field(alias="from")]
     to: int
-    reason: Literal["other_log", "ahead", "pruned"]
+    reason: Literal["other_log", "ahead", "pruned", "too_far", "jurisdiction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +270,8 @@ class Readiness:
     ok: bool
     checks: dict[str, str] = field(default_factory=dict)
     """Name of a part → `ok` or what is wrong with it."""
+    troubles: tuple[Trouble, ...] = ()
+    """The same with severity, since when and figures."""
 
 
 # Requests
@@ -276,7 +283,12 @@ class SignIn(Asked):
 
 
 class RenderedUpTo(Asked):
+    """`seq`: every incident opened up to there stands drawn; 0 where the console shows no incidents.
+    `painted`: the last entry after which this `console` (its name on the feed) painted its screen."""
+
     seq: Annotated[int, Field(ge=0)]
+    painted: Annotated[int, Field(ge=0)] = 0
+    console: Annotated[str, Field(max_length=40)] = ""
 
 
 class Based(Asked):

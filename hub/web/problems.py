@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub import metrics
+from hub.domain.trouble import TroubleCode, code_of
 from hub.store.engine import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -40,11 +41,20 @@ CATALOGUE: Mapping[str, tuple[int, str, str]] = {
     "header_too_large": (431, "请求头过大", "The request headers are too large"),
     "internal": (500, "系统内部错误", "Internal error"),
     "no_picture": (502, "取不到图像", "No picture can be had from the camera"),
-    "store_unavailable": (503, "数据无法写入", "The store can't be written"),
+    "store_unavailable": (503, "中心暂时无法保存", "The hub can't store now"),
     "busy": (503, "系统繁忙", "The system is busy"),
     "timeout": (504, "处理超时", "The request took too long"),
 }
 """Code → status, title zh-CN, title en. The codes are part of the API."""
+
+STORE_REASONS: Mapping[TroubleCode, tuple[str, str]] = {
+    TroubleCode.DISK_FULL: ("磁盘已满", "the disk is full"),
+    TroubleCode.READ_ONLY: ("磁盘只读", "the disk is read-only"),
+    TroubleCode.UNREACHABLE: ("连不上数据库", "the database can't be reached"),
+    TroubleCode.LOCKED: ("数据库被占用", "another process holds the database"),
+    TroubleCode.DISK_ERROR: ("磁盘读写出错", "the disk fails"),
+    TroubleCode.NO_COMMIT: ("数据库没有响应", "the database doesn't answer"),
+}
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -70,6 +80,30 @@ class ApiProblem(Exception):
     def status(self) -> int:
         """HTTP status."""
         return CATALOGUE[self.code][0]
+
+
+def not_stored(code: TroubleCode) -> ApiProblem:
+    """An action that was not carried out because nothing can be stored: says so, and what to do meanwhile."""
+    zh, en = STORE_REASONS.get(code, ("数据库出错", "the database fails"))
+    return ApiProblem(
+        "store_unavailable",
+        f"操作没有执行:中心暂时无法保存({zh}),恢复后也不会自动补做。"
+        "紧急情况请改用电台或电话处置并做好记录,恢复后再补录。",
+        f"Not done: the hub can't store anything now ({en}), and it won't be done later by itself. "
+        "If it is urgent use radio or telephone, write it down, and enter it once the hub is back.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def not_read(code: TroubleCode) -> ApiProblem:
+    """What could not be looked up."""
+    zh, en = STORE_REASONS.get(code, ("数据库出错", "the database fails"))
+    return ApiProblem(
+        "store_unavailable",
+        f"暂时查不到:{zh}。警情和设备的最新状态仍在屏幕上。",
+        f"It can't be looked up now: {en}. Incidents and devices on screen are still current.",
+        headers={"Retry-After": "5"},
+    )
 
 
 def wants_chinese(accept_language: str) -> bool:
@@ -161,8 +195,12 @@ def install(app: FastAPI) -> None:
             return render(from_validation(error.errors()), language)
         if isinstance(error, HTTPException):
             return render(from_http(error), language)
-        log.error("store failed a request", path=request.url.path, reason=type(error).__name__)
-        return render(ApiProblem("store_unavailable"), language)
+        code = code_of(str(error))
+        log.error(
+            "store failed a request", path=request.url.path, reason=type(error).__name__, code=code.value
+        )
+        changing = request.method not in ("GET", "HEAD")
+        return render(not_stored(code) if changing else not_read(code), language)
 
     for kind in (ApiProblem, RequestValidationError, HTTPException, StoreUnavailable, SQLAlchemyError):
         app.add_exception_handler(kind, ours)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hub.domain.device import Health, PartStatus
 from hub.domain.entry import EntryKind
+from hub.domain.timekeeping import Timekeeper
+from hub.insisting import Insistence
+from hub.vitals import Vitals
 from hub.watch import Ticker, Watch
 from tests.hub_core.conftest import Core
 from wire.observations import Condition, Heartbeat, Lateness, Link, Observation, PointState
@@ -119,8 +124,9 @@ def test_parts_are_told_at_each_change_only(core: Core, watch: Watch) -> None:
     assert part.since > start
 
 
-def test_the_ticker_lets_time_pass(core: Core, watch: Watch) -> None:
-    ticker = Ticker(core.store, core.desk, watch, every_s=0.01)
+def test_the_ticker_lets_time_pass(core: Core, watch: Watch, tmp_path: Path) -> None:
+    vitals = Vitals(core.store, tmp_path, Timekeeper(core.clock, core.clock), core.clock)
+    ticker = Ticker(core.store, core.desk, watch, vitals, Insistence(core.store), every_s=0.01)
     core.alarm("camera:c-02", "picture", Condition.PICTURE_LOST)
     opened = core.store.enqueue(lambda _tx: None)
     opened.result(5)
@@ -135,4 +141,4 @@ def test_the_ticker_lets_time_pass(core: Core, watch: Watch) -> None:
     finally:
         ticker.stop()
     assert core.incident.condition == "picture_lost"
-    assert [part.name for part in core.desk.snapshot().hub.parts] == ["store"]
+    assert "store" in [part.name for part in core.desk.snapshot().hub.parts]

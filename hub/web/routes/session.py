@@ -25,6 +25,7 @@ router: APIRouter = guarded_router("session")
 async def sign_in(request: Request, asked: models.SignIn) -> Response:
     """Signs in; the cookie `jifang` carries the session. 401, or 429 after too many failures."""
     hub = hub_of(request)
+    hub.require_store()
     try:
         signed_in = await hub.accounts.sign_in(asked.name, asked.password, address=address_of(request))
     except SignInRefused:
