@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
+from datetime import datetime
 from pathlib import Path
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -15,13 +17,14 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._aging = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
         """Stores `content` durably; returns its hash, hex. Raises `OSError` where it can't."""
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest)
-        if path.exists():
+        if self._renewed(path):
             return digest
         path.parent.mkdir(exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -32,6 +35,29 @@ class Blobs:
         part.rename(path)
         _sync_folder(path.parent)
         return digest
+
+    def _renewed(self, path: Path) -> bool:
+        """Whether it is there already; then it counts as new, so that nobody takes it away as old."""
+        with self._aging:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def remove(self, digest: str, older_than: datetime) -> bool:
+        """Deletes what nobody has put since `older_than`; whether it is gone now."""
+        if not _HASH.fullmatch(digest):
+            return True
+        path = self._path(digest)
+        with self._aging:
+            try:
+                if path.stat().st_mtime >= older_than.timestamp():
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return True
+            return True
 
     def get(self, digest: str) -> bytes | None:
         """The content under `digest`; None where there is none or `digest` is no hash."""

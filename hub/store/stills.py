@@ -12,6 +12,8 @@ from hub.store.tables.accounts import stills
 from hub.store.tables.log import entries
 
 _BATCH = 1000
+_SOON = 1000
+"""Numbers within which an entry repeats the picture of the one it follows from."""
 
 
 def hashes_in(entry: Entry) -> set[str]:
@@ -26,12 +28,17 @@ def note(tx: Transaction, shown: Iterable[Entry]) -> None:
     for entry in shown:
         for digest in hashes_in(entry):
             ours = (stills.c.hash == digest) & (stills.c.place == entry.place)
-            if tx.connection.execute(sa.select(stills.c.seq).where(ours)).first() is None:
+            known = tx.connection.execute(sa.select(stills.c.seq).where(ours)).scalar_one_or_none()
+            if known is None:
                 tx.connection.execute(
                     stills.insert().values(
                         hash=digest, place=entry.place, seq=entry.seq, subject=entry.subject
                     )
                 )
+            elif known < entry.seq - _SOON:
+                # The same bytes again, long after (a lens cap): retention goes by who shows it last.
+                renewed = stills.update().where(ours).values(seq=entry.seq, subject=entry.subject)
+                tx.connection.execute(renewed)
 
 
 def catch_up(tx: Transaction) -> int:
