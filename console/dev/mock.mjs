@@ -331,6 +331,19 @@ const rights = [
   "map.see",
   "coverage.see",
 ];
+/** `DOWN=1`: what the hub itself suffers from. */
+const troubles = process.env.DOWN
+  ? [
+      { part: "store", code: "disk_full", severity: "failure", since: ago(41), figures: {} },
+      {
+        part: "disk",
+        code: "disk_critical",
+        severity: "warning",
+        since: ago(600),
+        figures: { free_mb: 212, free_percent: 0.4 },
+      },
+    ]
+  : [];
 const session = () => ({
   person: { name: "li", display_name: "李梅", roles: ["operator"], place: "xz", place_name: "徐州市" },
   rights,
@@ -342,7 +355,7 @@ function feed(response) {
   response.writeHead(200, { "Content-Type": "text/event-stream" });
   const say = (event, data, id) =>
     response.write(`${id ? `id: ${id}\n` : ""}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-  const beat = () => say("beat", { head: seq, log_head: seq, log: "m", server_now: ago(0) });
+  const beat = () => say("beat", { head: seq, log_head: seq, log: "m", server_now: ago(0), troubles });
   beat();
   const timers = [setInterval(beat, 5000)];
   timers.push(
@@ -379,6 +392,7 @@ const answers = {
     seq,
     log: "m",
     server_now: ago(0),
+    troubles,
     incidents,
     conditions,
     units,

@@ -1,7 +1,7 @@
 // The live feed: snapshot, then entries from its number on; a hole or a silence is never passed over.
 
 import type { Result } from "./api";
-import type { Beat, FeedEntry, Gap, Snapshot, Unit } from "./api/types";
+import type { Beat, FeedEntry, Gap, Snapshot, Trouble, Unit } from "./api/types";
 
 export type ConnectionState = "connecting" | "live" | "reconnecting" | "stale" | "offline";
 
@@ -33,6 +33,8 @@ export interface FeedParts {
   onUnits(units: Unit[]): void;
   onConnection(connection: Connection): void;
   onServerTime(serverNow: string): void;
+  /** What is wrong with the hub itself, at every beat and snapshot. */
+  onTroubles(troubles: Trouble[]): void;
   /** The stream keeps failing: is anyone still signed in? */
   onTrouble(): void;
   /** The hub's clock, milliseconds. */
@@ -113,6 +115,7 @@ export class Feed {
     this.seq = snapshot.seq;
     this.log = snapshot.log;
     this.parts.onServerTime(snapshot.server_now);
+    this.parts.onTroubles(snapshot.troubles);
     this.parts.onSnapshot(snapshot);
     this.tell({ seq: snapshot.seq, head: Math.max(snapshot.seq, this.connection.head) });
     this.follow();
@@ -172,6 +175,7 @@ export class Feed {
 
   private beat(beat: Beat): void {
     this.parts.onServerTime(beat.server_now);
+    this.parts.onTroubles(beat.troubles);
     if (this.log && beat.log && beat.log !== this.log) this.lost(1, beat.head);
     else if (this.seq !== null && beat.head > this.seq) this.lost(this.seq + 1, beat.head);
     else this.tell({ head: beat.log_head });

@@ -1,7 +1,7 @@
 // The running desk of this tab: one feed, one model, one connection, shared by all views.
 
 import { desk, incidents, session as sessions } from "./api";
-import type { Incident, Session } from "./api/types";
+import type { Incident, Session, Trouble } from "./api/types";
 import { heardServer, serverNow } from "./clock";
 import { applyEntries, applyIncident, applyUnits, type DeskModel, EMPTY, fromSnapshot } from "./desk/model";
 import { type Connection, Feed } from "./feed";
@@ -18,6 +18,9 @@ export const connection = createStore<Connection>({
 });
 /** Entries that came since the page was opened, for whoever needs to look again (the open incident). */
 export const arrivals = createStore<readonly string[]>([]);
+
+/** What is wrong with the hub itself. */
+export const troubles = createStore<readonly Trouble[]>([]);
 
 let feed: Feed | null = null;
 
@@ -37,6 +40,7 @@ export function startFeed(): void {
     onUnits: (units) => model.set(applyUnits(model.get(), units)),
     onConnection: (next) => connection.set(next),
     onServerTime: heardServer,
+    onTroubles: (told) => troubles.set(told),
     onTrouble: () => void sessions.who(),
     now: serverNow,
     monotonic: () => performance.now(),
@@ -53,6 +57,7 @@ export function stopFeed(): void {
   feed?.stop();
   feed = null;
   model.set(EMPTY);
+  troubles.set([]);
 }
 
 /** Incidents an entry's body speaks of besides its subject. */

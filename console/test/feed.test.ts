@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Result } from "../src/api";
-import type { FeedEntry, Snapshot, Unit } from "../src/api/types";
+import type { FeedEntry, Snapshot, Trouble, Unit } from "../src/api/types";
 import { BACKOFF_MS, backoff, type Connection, Feed, SILENCE_MS, type Stream } from "../src/feed";
 import { AT, incident, snapshot, told } from "./fixtures";
 
@@ -49,6 +49,7 @@ class World {
   units: Unit[] = [];
   connections: Connection[] = [];
   troubles = 0;
+  hubTroubles: Trouble[] = [];
   feed = new Feed({
     snapshot: async () => {
       this.asked += 1;
@@ -64,6 +65,9 @@ class World {
     onUnits: (units) => this.units.push(...units),
     onConnection: (connection) => this.connections.push(connection),
     onServerTime: () => undefined,
+    onTroubles: (told) => {
+      this.hubTroubles = told;
+    },
     onTrouble: () => {
       this.troubles += 1;
     },
@@ -113,7 +117,13 @@ class World {
 const settle = async (): Promise<void> => {
   for (let n = 0; n < 5; n++) await Promise.resolve();
 };
-const beat = (head: number, log = "log-1") => ({ head, log_head: head + 100, log, server_now: AT });
+const beat = (head: number, log = "log-1", troubles: Trouble[] = []) => ({
+  head,
+  log_head: head + 100,
+  log,
+  server_now: AT,
+  troubles,
+});
 const one = (seq: number, prev = seq - 1): FeedEntry => ({ ...told(seq, incident(`i-${seq}`)), prev });
 
 let world: World;
@@ -275,6 +285,22 @@ describe("starting", () => {
     await late.pass(1000);
     expect(late.asked).toBe(2);
     expect(late.streams).toHaveLength(1);
+  });
+
+  it("hears what is wrong with the hub itself from every beat, and that it is over", async () => {
+    const full: Trouble = {
+      part: "store",
+      code: "disk_full",
+      severity: "failure",
+      since: AT,
+      figures: {},
+    };
+    expect(world.hubTroubles).toEqual([]);
+    world.stream.say("beat", beat(10, "log-1", [full]));
+    expect(world.hubTroubles).toEqual([full]);
+    world.stream.say("beat", beat(10));
+    expect(world.hubTroubles).toEqual([]);
+    expect(world.asked).toBe(1);
   });
 
   it("stops when told to", async () => {

@@ -153,5 +153,6 @@ export function snapshot(seq: number, incidents: Incident[] = []): Snapshot {
     cameras: [],
     panels: [],
     hub: { parts: [] },
+    troubles: [],
   };
 }

@@ -1,7 +1,7 @@
 // Incidents, units and entries in words; routes; what forms send.
 
 import { afterEach, describe, expect, it } from "vitest";
-import type { Recommended } from "../src/api/types";
+import type { Recommended, Trouble } from "../src/api/types";
 import { applyEntries, fromSnapshot } from "../src/desk/model";
 import { type Names, story } from "../src/desk/timeline";
 import { etaOf, reasonsOf, stateOf, titleOf } from "../src/desk/words";
@@ -10,9 +10,31 @@ import { setLanguage } from "../src/i18n";
 import { carGlyph, groundsOf, waysOf } from "../src/map/placing";
 import { instantOf } from "../src/pages/Coverage";
 import { hrefOf, parseRoute } from "../src/route";
+import { troubleText } from "../src/ui/Banner";
 import { AT, assignment, entry, incident, snapshot, told, unit } from "./fixtures";
 
 afterEach(() => setLanguage("zh-CN"));
+
+describe("a trouble of the hub's own", () => {
+  const trouble = (code: Trouble["code"], figures: Record<string, number> = {}): Trouble => ({
+    part: "store",
+    code,
+    severity: "failure",
+    since: AT,
+    figures,
+  });
+
+  it("is a sentence with its figures, in both languages", () => {
+    expect(troubleText(trouble("disk_full"))).toContain("磁盘已满");
+    expect(troubleText(trouble("disk_low", { free_mb: 3481, free_percent: 8.4 }))).toBe(
+      "磁盘快满了：剩余 3.4 GB（8.4%），请清理或扩容",
+    );
+    expect(troubleText(trouble("slow", { p95_s: 1.7 }))).toContain("1.7 秒");
+    setLanguage("en");
+    expect(troubleText(trouble("clock_jumped", { by_s: -3600 }))).toContain("set back by 1 h");
+    expect(troubleText(trouble("no_commit"))).toContain("doesn't answer");
+  });
+});
 
 describe("an incident", () => {
   it("is named by what, where and point, in both languages", () => {

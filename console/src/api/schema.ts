@@ -235,7 +235,8 @@ export interface paths {
         /**
          * Feed
          * @description Every entry the person may see, from a cursor on, without end. `Last-Event-ID` wins over `after`;
-         *     without either the feed begins now. `log` is the snapshot's: a cursor of another log gives a `gap`.
+         *     without either the feed begins now. `log` is the snapshot's: a cursor of another log gives a `gap`, and
+         *     so do more than `at_most` entries since. A `console` that gives itself a name says what it paints.
          */
         get: operations["feed"];
         put?: never;
@@ -257,7 +258,7 @@ export interface paths {
         put?: never;
         /**
          * Rendered
-         * @description What this console has drawn, so that T2 is known.
+         * @description What this console has drawn: `seq` of the incidents (T2), `painted` of anything (it isn't frozen).
          */
         post: operations["rendered"];
         delete?: never;
@@ -969,6 +970,11 @@ export interface components {
              * Format: date-time
              */
             server_now: string;
+            /**
+             * Troubles
+             * @default []
+             */
+            troubles: components["schemas"]["Trouble"][];
         };
         /**
          * CameraView
@@ -1171,7 +1177,7 @@ export interface components {
              * Reason
              * @enum {string}
              */
-            reason: "other_log" | "ahead" | "pruned";
+            reason: "other_log" | "ahead" | "pruned" | "too_far" | "jurisdiction";
             /** To */
             to: number;
         };
@@ -1748,6 +1754,11 @@ export interface components {
             };
             /** Ok */
             ok: boolean;
+            /**
+             * Troubles
+             * @default []
+             */
+            troubles: components["schemas"]["Trouble"][];
         };
         /**
          * Recommended
@@ -1801,8 +1812,22 @@ export interface components {
             /** Reason */
             reason: string;
         };
-        /** RenderedUpTo */
+        /**
+         * RenderedUpTo
+         * @description `seq`: every incident opened up to there stands drawn; 0 where the console shows no incidents.
+         *     `painted`: the last entry after which this `console` (its name on the feed) painted its screen.
+         */
         RenderedUpTo: {
+            /**
+             * Console
+             * @default
+             */
+            console: string;
+            /**
+             * Painted
+             * @default 0
+             */
+            painted: number;
             /** Seq */
             seq: number;
         };
@@ -1851,6 +1876,12 @@ export interface components {
              */
             server_now: string;
         };
+        /**
+         * Severity
+         * @description How bad it is.
+         * @enum {string}
+         */
+        Severity: "warning" | "failure";
         /**
          * Share
          * @description n of d, judged against a percentage.
@@ -1901,6 +1932,11 @@ export interface components {
              * Format: date-time
              */
             server_now: string;
+            /**
+             * Troubles
+             * @default []
+             */
+            troubles: components["schemas"]["Trouble"][];
             /** Units */
             units: components["schemas"]["Unit"][];
         };
@@ -2041,6 +2077,31 @@ export interface components {
             /** Unit */
             unit: string;
         };
+        /**
+         * Trouble
+         * @description One thing that is wrong now.
+         */
+        Trouble: {
+            code: components["schemas"]["TroubleCode"];
+            /** Figures */
+            figures?: {
+                [key: string]: number;
+            };
+            /** Part */
+            part: string;
+            severity: components["schemas"]["Severity"];
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+        };
+        /**
+         * TroubleCode
+         * @description What is the matter. The codes are part of the API (docs/design/adversity.md).
+         * @enum {string}
+         */
+        TroubleCode: "disk_full" | "read_only" | "unreachable" | "locked" | "disk_error" | "failed" | "no_commit" | "slow" | "disk_low" | "disk_critical" | "clock_jumped";
         /**
          * Unit
          * @description A dispatchable unit as it stands.
@@ -2588,6 +2649,8 @@ export interface operations {
             query?: {
                 after?: number | null;
                 log?: string;
+                at_most?: number | null;
+                console?: string;
             };
             header?: {
                 "last-event-id"?: string | null;

@@ -23,6 +23,7 @@ export type CameraView = Told<Shapes["CameraView"]>;
 export type ZoneView = Told<Shapes["ZoneView"]>;
 export type PanelView = Told<Shapes["PanelView"]>;
 export type PartStatus = Told<Shapes["PartStatus"]>;
+export type Trouble = Told<Shapes["Trouble"]>;
 export type HubStatus = Told<Shapes["HubStatus"]>;
 export type Snapshot = Told<Shapes["Snapshot"]>;
 export type FeedEntry = Told<Shapes["FeedEntry"]>;

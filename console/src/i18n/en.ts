@@ -53,6 +53,22 @@ export const en = {
   "parts.down": "{part} is down since {at}",
   "parts.cut": "Cut off from the hub since {at}; the screen shows the data from before; reconnecting",
   "parts.reason": " ({reason})",
+  "trouble.disk_full": "The disk is full: nothing can be stored since {at}",
+  "trouble.read_only": "The disk has become read-only: nothing can be stored since {at}",
+  "trouble.unreachable": "The database can't be reached: nothing can be stored since {at}",
+  "trouble.locked": "Another program holds the database: nothing can be stored since {at}",
+  "trouble.disk_error": "The disk fails (since {at})",
+  "trouble.failed": "The database fails: nothing can be stored since {at}",
+  "trouble.no_commit": "The database doesn't answer: nothing can be stored since {at}",
+  "trouble.slow": "Storing has become slow: 95% within {p95_s} s (since {at})",
+  "trouble.disk_low": "The disk is filling up: {room} left ({percent}%); make room or enlarge it",
+  "trouble.disk_critical": "The disk is almost full: {room} left ({percent}%); make room at once",
+  "trouble.clock_back":
+    "The hub's clock was set back by {by} at {at}: check its time source; numbers give the order of incidents",
+  "trouble.clock_ahead":
+    "The hub's clock was set forward by {by} at {at}: check its time source; numbers give the order of incidents",
+  "trouble.meanwhile":
+    "Actions are not carried out; what devices send waits with the adapters and isn't lost. If urgent use radio or telephone, and enter it afterwards.",
   "part.broker": "Message bus",
   "part.store": "Store",
   "part.hub": "Hub",
