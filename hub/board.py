@@ -21,7 +21,7 @@ from hub.domain.entry import Draft, Entry, EntryKind
 from hub.domain.handling import is_open
 from hub.domain.incident import Incident
 from hub.domain.unit import Unit
-from hub.store import cases
+from hub.store import cases, stills
 from hub.store.cases import Kept
 from hub.store.engine import Store, Transaction
 
@@ -119,7 +119,9 @@ class Board:
         self, tx: Transaction, value: AlarmCondition, *, actor: str = "", cause: int | None = None
     ) -> Entry:
         """Sets a condition and tells it."""
+        before = self.conditions.working.get(value.id)
         entry = self._tell(tx, EntryKind.CONDITION, f"condition:{value.id}", value.place, value, actor, cause)
+        _show_still(tx, entry, value, before)
         self._put(tx, self.conditions, value.id, value, entry.seq)
         self._of_source.setdefault(value.source, set()).add(value.id)
         return entry
@@ -162,8 +164,10 @@ class Board:
     def put_camera(self, tx: Transaction, view: CameraView, cause: int | None = None) -> None:
         """Sets a camera and tells it."""
         subject = f"camera:{view.id}"
-        if self.cameras.working.get(subject) != view:
+        before = self.cameras.working.get(subject)
+        if before != view:
             entry = self._tell(tx, EntryKind.CAMERA, subject, view.place, view, "", cause)
+            _show_still(tx, entry, view, before)
             self._put(tx, self.cameras, subject, view, entry.seq)
 
     def put_panel(
@@ -325,6 +329,17 @@ def _read_all(connection: Any) -> _Loaded:
         units=units,
         parts=cases.all_views(connection, "part", PartStatus),
     )
+
+
+def _show_still(
+    tx: Transaction,
+    entry: Entry,
+    value: AlarmCondition | CameraView,
+    before: AlarmCondition | CameraView | None,
+) -> None:
+    """Notes whose a picture is, where an entry is the first to show it there."""
+    if value.still and (before is None or (before.still, before.place) != (value.still, value.place)):
+        stills.show(tx, value.still, entry)
 
 
 def _present(taken: Mapping[str, Kept | None]) -> dict[str, Kept]:

@@ -8,6 +8,7 @@ import msgspec
 
 from hub.domain.entry import Draft, Entry, EntryKind
 from hub.registers import Registers
+from hub.store import stills
 from hub.store.engine import Transaction
 from wire.observations import Lateness, Motion, Observation, PointState
 
@@ -19,7 +20,7 @@ def record(tx: Transaction, registers: Registers, observation: Observation, stil
     """
     body = observation.body
     point = body.point if isinstance(body, PointState) else ""
-    return tx.append(
+    entry = tx.append(
         Draft(
             kind=EntryKind.OBSERVATION,
             subject=observation.source,
@@ -28,6 +29,9 @@ def record(tx: Transaction, registers: Registers, observation: Observation, stil
             late=observation.lateness is not Lateness.LIVE,
         )
     )
+    if still_hash:
+        stills.show(tx, still_hash, entry)
+    return entry
 
 
 def as_body(observation: Observation, still_hash: str) -> dict[str, Any]:

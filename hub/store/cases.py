@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ from hub.store.tables.cases import conditions, incidents, views
 T = TypeVar("T")
 
 _CLOSED = (IncidentState.CLOSED.value, IncidentState.MERGED.value)
+_OPEN = tuple(state.value for state in IncidentState if state.value not in _CLOSED)
+"""Asked for by name, not as "none of these": so the index finds them among any number of closed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,26 @@ def all_conditions(connection: sa.Connection) -> dict[str, AlarmCondition]:
 
 def open_incidents(connection: sa.Connection) -> dict[str, Incident]:
     """Incidents that still want something."""
-    query = sa.select(incidents.c.id, incidents.c.body).where(incidents.c.state.not_in(_CLOSED))
+    query = sa.select(incidents.c.id, incidents.c.body).where(incidents.c.state.in_(_OPEN))
     return {row.id: _incident(row.body) for row in connection.execute(query)}
 
 
 def closed_incidents(connection: sa.Connection, *, limit: int = 200) -> list[Incident]:
     """Closed incidents, the latest opened first."""
+    found = [one for state in _CLOSED for one in _latest(connection, state, limit)]
+    found.sort(key=lambda row: (row.opened_at, row.id), reverse=True)
+    return [_incident(row.body) for row in found[:limit]]
+
+
+def _latest(connection: sa.Connection, state: str, limit: int) -> Sequence[sa.Row[Any, Any, Any]]:
+    """The latest of one state: asked for several at once, a database would sort all there ever were."""
     query = (
-        sa.select(incidents.c.body)
-        .where(incidents.c.state.in_(_CLOSED))
+        sa.select(incidents.c.id, incidents.c.opened_at, incidents.c.body)
+        .where(incidents.c.state == state)
         .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
         .limit(limit)
     )
-    return [_incident(row.body) for row in connection.execute(query)]
+    return connection.execute(query).all()
 
 
 def incident(connection: sa.Connection, identity: str) -> Incident | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -53,24 +54,29 @@ def add(connection: sa.Connection, observations: Sequence[Observation], now: dat
 
 def latest(connection: sa.Connection) -> list[Fix]:
     """For each tracker its latest true fix that was news."""
-    live = (positions.c.valid) & (positions.c.lateness == Lateness.LIVE.value)
+    return [_as_fix(row) for row in connection.execute(_LATEST)]
+
+
+def _latest_of_each() -> sa.Select[Any]:
+    """Steps from tracker to tracker through the index, however many fixes there are of each."""
+    first = sa.select(sa.func.min(positions.c.source).label("source"))
+    trackers = first.cte("trackers", recursive=True)
+    above = sa.select(sa.func.min(positions.c.source)).where(positions.c.source > trackers.c.source)
+    trackers = trackers.union_all(sa.select(above.scalar_subquery()).where(trackers.c.source.is_not(None)))
+    own = positions.alias("own")
     newest = (
-        sa.select(positions.c.source, sa.func.max(positions.c.stored_at).label("stored_at"))
-        .where(live)
-        .group_by(positions.c.source)
-        .subquery()
+        sa.select(own.c.id)
+        .where(own.c.source == trackers.c.source)
+        .where(own.c.valid & (own.c.lateness == Lateness.LIVE.value))
+        .order_by(own.c.stored_at.desc(), own.c.device_at.desc().nulls_last())
+        .limit(1)
+        .correlate(trackers)
+        .scalar_subquery()
     )
-    query = (
-        sa.select(positions)
-        .join(
-            newest,
-            (positions.c.source == newest.c.source) & (positions.c.stored_at == newest.c.stored_at),
-        )
-        .where(live)
-        .order_by(positions.c.device_at)
-    )
-    by_source = {row.source: _as_fix(row) for row in connection.execute(query)}
-    return list(by_source.values())
+    return sa.select(positions).select_from(trackers.join(positions, positions.c.id == newest))
+
+
+_LATEST = _latest_of_each()
 
 
 def track(

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 _CHUNK = 500
+_BEFORE_OPENING = 1
+"""A condition's entry stands right before that of the incident it opens."""
+_PAGE, _MOST_PAGES = 100, 20
 RESTORED = "log:restored"
 """Subject of the entry that tells that the log was restored from an archive."""
 
@@ -55,13 +58,18 @@ def after(
 
 def about(connection: sa.Connection, subjects: Sequence[str], *, limit: int = 1000) -> list[Entry]:
     """The latest `limit` entries about any of `subjects`, oldest first."""
-    query = (
-        sa.select(entries)
-        .where(entries.c.subject.in_(list(subjects)))
-        .order_by(entries.c.seq.desc())
-        .limit(limit)
-    )
-    return [as_entry(row) for row in connection.execute(query)][::-1]
+    newest_first = entries.c.seq.desc()
+    found = [row for one in subjects for row in _of_subject(connection, one, newest_first, limit)]
+    found.sort(key=lambda row: row.seq)
+    return [as_entry(row) for row in found[-limit:]]
+
+
+def _of_subject(
+    connection: sa.Connection, subject: str, order: sa.ColumnElement[Any], limit: int, first: int = 1
+) -> Sequence[sa.Row[Any]]:
+    """One subject at a time: asked for several at once, a database would sort all there ever was of each."""
+    query = sa.select(entries).where((entries.c.subject == subject) & (entries.c.seq >= first))
+    return connection.execute(query.order_by(order).limit(limit)).all()
 
 
 def numbered(connection: sa.Connection, seqs: Sequence[int]) -> list[Entry]:
@@ -151,10 +159,26 @@ def timeline(
     """Entries about an incident, its conditions while they belong to it, its orders, and their causes."""
     subjects = [f"incident:{incident}", *(f"order:{one}" for one in commands)]
     found = {entry.seq: entry for entry in about(connection, subjects)}
-    for entry in about(connection, [f"condition:{one}" for one in conditions]):
-        if entry.body.get("incident") == incident:
-            found[entry.seq] = entry
+    since = min(found, default=1) - _BEFORE_OPENING
+    for one in conditions:
+        found |= {entry.seq: entry for entry in _while_member(connection, one, incident, since)}
     causes = {entry.cause for entry in found.values() if entry.cause is not None} - found.keys()
     for entry in numbered(connection, sorted(causes)):
         found[entry.seq] = entry
     return [found[seq] for seq in sorted(found)]
+
+
+def _while_member(connection: sa.Connection, condition: str, incident: str, since: int) -> Iterator[Entry]:
+    """A condition's entries while it belonged to an incident; it never belongs to it a second time."""
+    belonged = False
+    for _ in range(_MOST_PAGES):
+        rows = _of_subject(connection, f"condition:{condition}", entries.c.seq.asc(), _PAGE, since)
+        for entry in map(as_entry, rows):
+            if entry.body.get("incident") == incident:
+                belonged = True
+                yield entry
+            elif belonged:
+                return
+        if len(rows) < _PAGE:
+            return
+        since = int(rows[-1].seq) + 1

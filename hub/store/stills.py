@@ -23,6 +23,15 @@ def hashes_in(entry: Entry) -> set[str]:
     return {one for one in found if isinstance(one, str) and one}
 
 
+def show(tx: Transaction, digest: str, entry: Entry) -> None:
+    """Remembers, with the entry that shows a picture, where the picture belongs."""
+    ours = (stills.c.hash == digest) & (stills.c.place == entry.place)
+    if tx.connection.execute(sa.select(stills.c.seq).where(ours)).first() is None:
+        tx.connection.execute(
+            stills.insert().values(hash=digest, place=entry.place, seq=entry.seq, subject=entry.subject)
+        )
+
+
 def note(tx: Transaction, shown: Iterable[Entry]) -> None:
     """Remembers where the pictures of these entries belong."""
     for entry in shown:
