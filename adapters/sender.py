@@ -7,7 +7,8 @@ from pathlib import Path
 from adapters.rejects import Rejects, sample_of
 from wire import topics
 from wire.bus import Bus
-from wire.outbox import Courier, Outbox
+from wire.courier import Courier
+from wire.outbox import Outbox
 
 
 class Sender:
@@ -15,7 +16,7 @@ class Sender:
 
     def __init__(self, name: str, data: Path, bus: Bus) -> None:
         self.name = name
-        self.outbox = Outbox(data / f"outbox-{name}.db", name)
+        self.outbox = Outbox(data / f"outbox-{name}.db", name, source=name.replace("adapter-", "adapter:"))
         self.rejects = Rejects(
             lambda rejected: bus.publish(topics.REJECTED.format(sender=name), sample_of(rejected)),
             lambda: bus.connected,

@@ -15,7 +15,10 @@ log = structlog.get_logger(__name__)
 
 
 class OpenEvents:
-    """Appends observations to an outbox together with a mark of each source's open motion event."""
+    """Appends observations to an outbox together with a mark of each source's open motion event.
+
+    A camera says nothing twice: what the outbox refuses is lost, and counted there.
+    """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -30,7 +33,14 @@ class OpenEvents:
             if isinstance(body, Motion):
                 self._open[observation.source] = body.event if body.active else ""
                 marks.append(Mark(_name(observation.source), self._open[observation.source]))
-        self._outbox.append(observations, marks).add_done_callback(_tell_refusal)
+        count = len(observations)
+        self._outbox.append(observations, marks).add_done_callback(lambda done: self._settle(done, count))
+
+    def _settle(self, done: Future[int], count: int) -> None:
+        error = done.exception()
+        if error is not None:
+            self._outbox.lost(count)
+            log.error("observations could not be kept", count=count, reason=str(error))
 
     def adopt(self, sources: set[str], now: datetime) -> None:
         """Ends, for sources not seen in this life, events that a former life left open."""
@@ -54,9 +64,3 @@ class OpenEvents:
 
 def _name(source: str) -> str:
     return f"motion:{source}"
-
-
-def _tell_refusal(done: Future[int]) -> None:
-    error = done.exception()
-    if error is not None:
-        log.error("observation could not be kept", reason=str(error))

@@ -22,9 +22,10 @@ from edge.channel import Assign, EdgeFigures, FromWorker, Report, Said
 from edge.open_events import OpenEvents
 from wire import bus, codec, journal, topics
 from wire.clock import utc_now
+from wire.courier import Courier
 from wire.link import Backoff, supervise
 from wire.observations import Heartbeat, Observation
-from wire.outbox import Courier, Outbox
+from wire.outbox import Outbox
 from wire.work import Camera, CameraWork
 
 log = structlog.get_logger(__name__)
@@ -117,7 +118,9 @@ class Edge:
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
         self._bus = bus.MqttBus(settings.broker, settings.name, announce=True)
-        self._outbox = Outbox(settings.data / f"{settings.name}.db", settings.name)
+        self._outbox = Outbox(
+            settings.data / f"{settings.name}.db", settings.name, source=f"edge:{settings.name}"
+        )
         self._courier = Courier(self._outbox, self._bus)
         self._events = OpenEvents(self._outbox)
         self._shares = [Share(index, self._hear) for index in range(max(1, settings.processes))]

@@ -37,11 +37,33 @@ class Envelope(Struct, frozen=True, kw_only=True):
     observation: Observation
 
 
-class Stored(Struct, frozen=True, kw_only=True):
-    """Intake's word to a sender: everything of `epoch` up to `seq` is committed."""
+class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Intake's word to a sender: everything of `epoch` up to `seq` is committed, and what `beyond` names."""
 
     epoch: str
     seq: int
+    beyond: tuple[tuple[int, int], ...] = ()
+    """Runs over `seq` that the latest commit touched, each first and last number."""
+
+
+class Floor(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sender's word to intake: nothing of `epoch` up to `seq` is held any more, nor what `gone` names."""
+
+    epoch: str
+    seq: int
+    gone: tuple[tuple[int, int], ...] = ()
+    """Runs over `seq`, first and last number, in answer to `Again`."""
+    trouble: str = ""
+    """Why the outbox can't take in what its devices say; empty where it can."""
+    held: int = 0
+    """Items that wait in the outbox."""
+
+
+class Again(Struct, frozen=True, kw_only=True):
+    """Intake's word to a sender: these runs of `epoch` are missing below what it has."""
+
+    epoch: str
+    spans: tuple[tuple[int, int], ...]
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
@@ -92,6 +114,33 @@ def decode_envelopes(raw: bytes) -> list[Envelope]:
     if not raw.startswith(b"["):
         return [decode_envelope(raw)]
     return [_checked(envelope, raw) for envelope in decode(raw, list[Envelope])]
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """Whose an envelope is and its number, where the rest can't be understood."""
+
+    sender: str
+    epoch: str
+    seq: int
+
+
+def decode_head(raw: bytes) -> Head | None:
+    """What can be known of an envelope that isn't one; however long it is."""
+    try:
+        head = msgspec.json.decode(raw, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return head if head.seq >= 1 else None
+
+
+def members(raw: bytes) -> list[bytes]:
+    """What `joined` put together, each as it was; `raw` itself where it is no JSON array."""
+    if not raw.startswith(b"["):
+        return [raw]
+    try:
+        return [bytes(one) for one in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [raw]
 
 
 def decode_envelope(raw: bytes) -> Envelope:

@@ -6,8 +6,8 @@ An observation is one thing that one device said or that we saw of it, once. It 
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct, structs
@@ -168,7 +168,26 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", omit_defaults=True):
     reason: str = ""
 
 
-Body: TypeAlias = PointState | Arming | Heartbeat | Link | Position | Motion | DeviceFacts | Reply
+class Loss(Struct, frozen=True, kw_only=True, tag="loss", omit_defaults=True):
+    """What one of our own parts could not keep: no loss is silent.
+
+    Sent by the part itself through its outbox, so it reaches the log once.
+    """
+
+    reason: str
+    """`pictures_dropped`: the outbox was full and gave up its oldest pictures. `not_kept`: it could take no
+    more, and the device keeps nothing to send again. `outbox_damaged`: its file could not be read; it was
+    moved aside and what could be read was taken over. `item_damaged`: single items could not be read."""
+    count: int | None
+    """Pictures or observations; None where nobody can know."""
+    since: datetime
+    """UTC, when the first of them was given up."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Their numbers within the sender's epoch, as far as they had any: first and last of each run."""
+    detail: str = ""
+
+
+Body: TypeAlias = PointState | Arming | Heartbeat | Link | Position | Motion | DeviceFacts | Reply | Loss
 
 MAX_STILL_BYTES = 200_000
 
@@ -199,6 +218,28 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def named(self, identity: str) -> Observation:
         """The same observation under `identity`, unless it already has one."""
         return self if self.id else structs.replace(self, id=identity)
+
+
+NEWS_LIMIT = timedelta(minutes=15)
+"""Heard by our own part longer ago than this, an observation is history by the time it reaches the hub."""
+
+
+class Urgency(IntEnum):
+    """What goes before what when an outbox has more to say than fits at once."""
+
+    ALARM = 0
+    """States of points, links and partitions, replies: what a dispatcher acts on. One class, because within
+    a source their order is their meaning."""
+    MOTION = 1
+    ROUTINE = 2
+    """Positions, heartbeats, facts: the next one says it again."""
+
+
+def urgency_of(body: Body) -> Urgency:
+    """The class of `body`."""
+    if isinstance(body, Position | Heartbeat | DeviceFacts):
+        return Urgency.ROUTINE
+    return Urgency.MOTION if isinstance(body, Motion) else Urgency.ALARM
 
 
 def kind_of(body: Body) -> str:

@@ -2,7 +2,7 @@
 
 A listener acknowledges its device only after `append` has resolved; the courier then sends, and sends again
 what intake doesn't confirm. Bounded: when full, stills go first, oldest first; after that new observations
-are refused, so that the device keeps them.
+are refused, so that the device keeps them, alarms last. What had to be given up is told as a `Loss`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
 
-from wire import codec, topics
-from wire.bus import Bus, Message
-from wire.observations import Motion, Observation, PointState
+from wire import codec, spoolfile
+from wire.clock import Clock, utc_now
+from wire.observations import Loss, Motion, Observation, PointState, Urgency, urgency_of
+from wire.spans import Span, Spans
 
 log = structlog.get_logger(__name__)
 
-_SCHEMA = """
-create table if not exists meta (name text primary key, value text not null) without rowid;
-create table if not exists item (seq integer primary key, payload blob not null);
-create table if not exists mark (name text primary key, value text not null) without rowid;
-"""
+FULL = "outbox_full"
+ALARM_RESERVE = 16
+"""The last sixteenth of the limit is for alarms alone."""
+MAX_TOLD_SPANS = 200
+STILLS_AT_ONCE = 50
 
 
 class OutboxFull(RuntimeError):
@@ -55,30 +57,74 @@ class _Append:
 @dataclass(slots=True)
 class _Stored:
     seq: int
+    beyond: Sequence[Span]
+    done: Future[None]
+
+
+@dataclass(slots=True)
+class _GiveUp:
+    seq: int
+
+
+@dataclass(slots=True)
+class _Renew:
+    done: Future[str]
+
+
+@dataclass(slots=True)
+class _Figures:
+    """What changes with a commit, and not before."""
+
+    last: int
+    stored: int
+    size: int
+    count: int
+
+
+_Job = _Append | _Stored | _GiveUp | _Renew
 
 
 class Outbox:
-    """Durable queue of one sender in one SQLite file (WAL, FULL), written in groups by one thread."""
+    """Durable queue of one sender in one SQLite file (WAL, FULL), written in groups by one thread.
 
-    def __init__(self, path: Path, sender: str, *, limit_bytes: int = 512 * 1024 * 1024) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    `source` is the name under which the sender speaks of itself. A file that can't be read is moved aside,
+    what can be read of it is taken over under its old identities, and a new epoch begins.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sender: str,
+        *,
+        limit_bytes: int = 512 * 1024 * 1024,
+        source: str = "",
+        clock: Clock = utc_now,
+    ) -> None:
         self.sender = sender
+        self._source = source or f"sender:{sender}"
         self._limit_bytes = limit_bytes
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.executescript("pragma journal_mode=wal; pragma synchronous=full;" + _SCHEMA)
-        self._lock = threading.Lock()
-        self.epoch = self._meta("epoch", uuid.uuid4().hex[:12])
-        self.stored = int(self._meta("stored", "0"))
-        last = self._db.execute("select coalesce(max(seq), 0) from item").fetchone()[0]
-        self.last = max(int(last), self.stored)
-        self._bytes = int(
-            self._db.execute("select coalesce(sum(length(payload)), 0) from item").fetchone()[0]
-        )
+        self._clock = clock
         self.stills_dropped = 0
-        self._grew = threading.Condition()
-        self._jobs: queue.SimpleQueue[_Append | _Stored | None] = queue.SimpleQueue()
+        self._not_kept: list[datetime] = []
+        """Refused and kept by nobody, not told yet: when."""
+        self._unsettled = Spans()
+        """Confirmed by intake, but not yet taken out: the disk would not have it."""
+        self._stills_from = 0
+        self._trouble = ""
+        self._listeners: list[Callable[[], None]] = []
+        self._db, self._reader, salvage = spoolfile.opened(path, clock())
+        self._reading = threading.Lock()
+        self.epoch = self._meta("epoch", uuid.uuid4().hex[:12])
+        figures = self._read_figures()
+        self.last, self.stored = figures.last, figures.stored
+        self._size, self._count = figures.size, figures.count
+        self._opened_at = self.last
+        self._pictures_owed = self._meta("pictures", "") != ""
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name=f"outbox-{sender}", daemon=True)
         self._writer.start()
+        if salvage is not None:
+            self._take_over(salvage)
 
     def append(self, observations: Sequence[Observation], marks: Sequence[Mark] = ()) -> Future[int]:
         """Resolves with the last number once committed; fails with `OutboxFull` or `sqlite3.Error`."""
@@ -88,51 +134,150 @@ class Outbox:
 
     def marked(self, name: str) -> str | None:
         """The value of a committed mark."""
-        with self._lock:
-            row = self._db.execute("select value from mark where name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._read("select value from mark where name = ?", (name,))
+        return str(rows[0][0]) if rows else None
 
     def marks(self, prefix: str) -> dict[str, str]:
         """All committed marks whose names begin with `prefix`, by name."""
-        with self._lock:
-            rows = self._db.execute(
-                "select name, value from mark where substr(name, 1, ?) = ?", (len(prefix), prefix)
-            ).fetchall()
+        rows = self._read("select name, value from mark where substr(name, 1, ?) = ?", (len(prefix), prefix))
         return {str(row[0]): str(row[1]) for row in rows}
 
-    def confirm(self, seq: int) -> None:
-        """Intake has stored everything up to `seq`: those items may go."""
-        if seq > self.stored:
-            self._jobs.put(_Stored(seq))
+    def confirm(self, seq: int, beyond: Sequence[Span] = ()) -> Future[None]:
+        """Intake has stored everything up to `seq` and in the runs `beyond`: resolves when those are gone."""
+        done: Future[None] = Future()
+        self._jobs.put(_Stored(min(seq, self.last), beyond, done))
+        return done
 
-    def after(self, seq: int, limit: int) -> list[tuple[int, bytes]]:
-        """Committed items with numbers over `seq`, in order."""
-        with self._lock:
-            rows = self._db.execute(
-                "select seq, payload from item where seq > ? order by seq limit ?", (seq, limit)
-            ).fetchall()
+    def lost(self, count: int = 1) -> None:
+        """Observations were refused by `append` and nobody keeps them: told with the next commit."""
+        self._not_kept += [self._clock()] * count
+
+    def give_up(self, seq: int) -> None:
+        """An item that can't be read any more is taken out and told."""
+        self._jobs.put(_GiveUp(seq))
+
+    def renew(self) -> str:
+        """Begins a new epoch: intake knows numbers that this file never gave, so the file is an old copy.
+
+        What was appended since it was opened gets new numbers and, where the outbox gave it, a new identity.
+        """
+        done: Future[str] = Future()
+        self._jobs.put(_Renew(done))
+        return done.result(30)
+
+    def after(self, seq: int, limit: int, *, up_to: int | None = None) -> list[tuple[int, bytes]]:
+        """Committed items with numbers over `seq`, at most `up_to`, in order."""
+        most = self.last if up_to is None else up_to
+        rows = self._read(
+            "select seq, payload from item where seq > ? and seq <= ? order by seq limit ?",
+            (seq, most, limit),
+        )
         return [(int(row[0]), bytes(row[1])) for row in rows]
 
-    def wait_beyond(self, seq: int, timeout_s: float) -> bool:
-        """Waits until an item over `seq` is committed."""
-        with self._grew:
-            return self._grew.wait_for(lambda: self.last > seq, timeout_s)
+    def of_urgency(self, urgency: Urgency, seq: int, limit: int) -> list[tuple[int, bytes]]:
+        """As `after`, of one class."""
+        rows = self._read(
+            "select seq, payload from item where seq > ? and urgency = ? order by seq limit ?",
+            (seq, int(urgency), limit),
+        )
+        return [(int(row[0]), bytes(row[1])) for row in rows]
+
+    def heard_before(self, moment: datetime) -> int:
+        """The last number that was heard before `moment`; 0 where none was.
+
+        Numbers and instants rise together; where the clock was set back they don't, and the answer is near.
+        """
+        moment_ms = int(moment.timestamp() * 1000)
+        low, high = self.floor + 1, self.last
+        while low <= high:
+            middle = (low + high) // 2
+            rows = self._read(
+                "select seq, heard_ms from item where seq >= ? and seq <= ? order by seq limit 1",
+                (middle, high),
+            )
+            if not rows or rows[0][1] >= moment_ms:
+                high = middle - 1
+            else:
+                low = int(rows[0][0]) + 1
+        return high if high > self.floor else 0
+
+    def held(self, spans: Sequence[Span]) -> Spans:
+        """Which of these numbers are still here."""
+        found = Spans()
+        for first, last in spans:
+            for row in self._read("select seq from item where seq between ? and ?", (first, last)):
+                found.add(int(row[0]), int(row[0]))
+        return found
+
+    @property
+    def floor(self) -> int:
+        """Everything up to here is gone: confirmed, or given up."""
+        rows = self._read("select min(seq) from item", ())
+        return self.last if rows[0][0] is None else int(rows[0][0]) - 1
 
     @property
     def waiting(self) -> int:
         """Items not yet confirmed as stored."""
-        return self.last - self.stored
+        return self._count
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._size
+
+    @property
+    def trouble(self) -> str:
+        """Why the last observation could not be taken in; empty when it could."""
+        return self._trouble
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` after each commit and each failure, from the writer thread."""
+        self._listeners.append(listener)
 
     def close(self) -> None:
         """Commits what is queued and closes the file."""
         self._jobs.put(None)
         self._writer.join(10)
-        with self._lock:
-            self._db.close()
+        with self._reading:
+            self._reader.close()
+        self._db.close()
+
+    # Inside
+
+    def _read(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()
 
     def _meta(self, name: str, default: str) -> str:
         self._db.execute("insert or ignore into meta values (?, ?)", (name, default))
         return str(self._db.execute("select value from meta where name = ?", (name,)).fetchone()[0])
+
+    def _set_meta(self, name: str, value: str) -> None:
+        self._db.execute("insert or replace into meta values (?, ?)", (name, value))
+
+    def _read_figures(self) -> _Figures:
+        stored, given = int(self._meta("stored", "0")), int(self._meta("last", "0"))
+        last, size, count = self._db.execute(
+            "select coalesce(max(seq), 0), coalesce(sum(length(payload)), 0), count(*) from item"
+        ).fetchone()
+        return _Figures(max(int(last), stored, given), stored, int(size), int(count))
+
+    def _take_over(self, salvage: spoolfile.Salvage) -> None:
+        """What could be read of a damaged file goes on under its old identities."""
+        told = Loss(
+            reason="outbox_damaged",
+            count=None,
+            since=self._clock(),
+            detail=f"{salvage.reason}; {len(salvage.observations)} taken over; kept as {salvage.kept_as}",
+        )
+        log.error("outbox damaged, begun anew", sender=self.sender, reason=told.detail)
+        marks = [Mark(name, value) for name, value in salvage.marks.items()]
+        self.append([self._of_ourselves(told)], marks)
+        for start in range(0, len(salvage.observations), 200):
+            self.append(salvage.observations[start : start + 200])
+
+    def _of_ourselves(self, loss: Loss) -> Observation:
+        return Observation(source=self._source, body=loss, heard_at=self._clock())
 
     def _write(self) -> None:
         while True:
@@ -144,181 +289,214 @@ class Outbox:
                 except queue.Empty:
                     break
             self._commit([job for job in group if job is not None])
+            for listener in self._listeners:
+                listener()
             if None in group:
                 return
 
-    def _commit(self, group: list[_Append | _Stored]) -> None:
+    def _commit(self, group: list[_Job]) -> None:
+        figures = _Figures(self.last, self.stored, self._size, self._count)
         taken: list[tuple[Future[int], int]] = []
-        last, stored, size = self.last, self.stored, self._bytes
-        with self._lock:
-            try:
-                self._db.execute("begin immediate")
-                for job in group:
-                    if isinstance(job, _Stored):
-                        size -= self._delete_through(job.seq)
-                        stored = max(stored, job.seq)
-                        continue
-                    if size > self._limit_bytes:
-                        size -= self._drop_stills()
-                    if size > self._limit_bytes:
-                        job.done.set_exception(OutboxFull(f"{self.sender}: {size} bytes are waiting"))
-                        continue
-                    last, added = self._insert(job, last)
-                    size += added
-                    taken.append((job.done, last))
-                self._db.execute("commit")
-            except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                for job in group:
-                    if isinstance(job, _Append) and not job.done.done():
-                        job.done.set_exception(error)
-                log.error("outbox could not commit", sender=self.sender, reason=str(error))
-                return
-        with self._grew:
-            self.last, self.stored, self._bytes = last, stored, size
-            self._grew.notify_all()
-        for done, seq in taken:
-            done.set_result(seq)
+        refused: list[Future[int]] = []
+        not_kept = len(self._not_kept)
+        epoch, settled = self.epoch, False
+        try:
+            self._db.execute("begin immediate")
+            settled = self._settle(group, figures)
+            for job in group:
+                if isinstance(job, _Append):
+                    if self._has_room(job, figures):
+                        taken.append((job.done, self._insert(job, figures)))
+                    else:
+                        refused.append(job.done)
+                elif isinstance(job, _GiveUp):
+                    self._discard(job.seq, figures)
+                elif isinstance(job, _Renew):
+                    self._renumber(figures)
+            self._tell_given(figures, not_kept)
+            if settled or any(not isinstance(job, _Append) for job in group):
+                self._set_meta("last", str(figures.last))
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            self._failed(group, epoch, error)
+            return
+        self.last, self.stored = figures.last, figures.stored
+        self._size, self._count = figures.size, figures.count
+        del self._not_kept[:not_kept]
+        if settled:
+            self._unsettled = Spans()
+        if refused:
+            self._note_trouble(FULL)
+        elif self._trouble != FULL or figures.size <= self._room:
+            self._note_trouble("")
+        self._resolve(group, taken)
+        for done in refused:
+            done.set_exception(OutboxFull(f"{self.sender}: {figures.size} bytes are waiting"))
 
-    def _insert(self, job: _Append, last: int) -> tuple[int, int]:
-        added = 0
-        for observation in job.observations:
-            last += 1
-            payload = self._envelope(last, observation.named(f"{self.sender}:{self.epoch}:{last}"))
-            self._db.execute("insert into item values (?, ?)", (last, payload))
-            added += len(payload)
+    @property
+    def _room(self) -> int:
+        return self._limit_bytes - self._limit_bytes // ALARM_RESERVE
+
+    def _has_room(self, job: _Append, figures: _Figures) -> bool:
+        if not job.observations:
+            return True
+        urgent = any(urgency_of(one.body) is Urgency.ALARM for one in job.observations)
+        limit = self._limit_bytes if urgent else self._room
+        if figures.size > limit:
+            figures.size -= self._drop_stills()
+        return figures.size <= limit
+
+    def _settle(self, group: list[_Job], figures: _Figures) -> bool:
+        """Takes out what intake has confirmed, now or when the disk was full."""
+        confirmed = [job for job in group if isinstance(job, _Stored)]
+        if not confirmed and not self._unsettled:
+            return False
+        for job in confirmed:
+            for first, last in ((1, job.seq), *job.beyond):
+                if first <= last:
+                    self._unsettled.add(first, last)
+            figures.stored = max(figures.stored, job.seq)
+        for first, last in self._unsettled:
+            self._take_out(first, last, figures)
+        self._set_meta("stored", str(figures.stored))
+        return True
+
+    def _take_out(self, first: int, last: int, figures: _Figures) -> None:
+        freed, count = self._db.execute(
+            "select coalesce(sum(length(payload)), 0), count(*) from item where seq between ? and ?",
+            (first, last),
+        ).fetchone()
+        if count:
+            self._db.execute("delete from item where seq between ? and ?", (first, last))
+            figures.size -= int(freed)
+            figures.count -= int(count)
+
+    def _discard(self, seq: int, figures: _Figures) -> None:
+        before = figures.count
+        self._take_out(seq, seq, figures)
+        if figures.count != before:
+            loss = Loss(reason="item_damaged", count=1, since=self._clock(), spans=((seq, seq),))
+            self._insert_items([self._of_ourselves(loss)], figures)
+
+    def _insert(self, job: _Append, figures: _Figures) -> int:
+        self._insert_items(job.observations, figures)
         for mark in job.marks:
             self._db.execute("insert or replace into mark values (?, ?)", (mark.name, mark.value))
-        return last, added
+        return figures.last
+
+    def _insert_items(self, observations: Sequence[Observation], figures: _Figures) -> None:
+        for observation in observations:
+            figures.last += 1
+            figures.count += 1
+            named = observation.named(f"{self.sender}:{self.epoch}:{figures.last}")
+            payload = self._envelope(figures.last, named)
+            heard_ms = int(observation.heard_at.timestamp() * 1000)
+            self._db.execute(
+                "insert into item (seq, urgency, heard_ms, payload) values (?, ?, ?, ?)",
+                (figures.last, int(urgency_of(observation.body)), heard_ms, payload),
+            )
+            figures.size += len(payload)
 
     def _envelope(self, seq: int, observation: Observation) -> bytes:
         return codec.encode(
             codec.Envelope(sender=self.sender, epoch=self.epoch, seq=seq, observation=observation)
         )
 
-    def _delete_through(self, seq: int) -> int:
-        freed = self._db.execute(
-            "select coalesce(sum(length(payload)), 0) from item where seq <= ?", (seq,)
-        ).fetchone()[0]
-        self._db.execute("delete from item where seq <= ?", (seq,))
-        self._db.execute("update meta set value = ? where name = 'stored'", (str(max(seq, self.stored)),))
-        return int(freed)
+    def _tell_given(self, figures: _Figures, not_kept: int) -> None:
+        """Says what was given up, in this transaction. Pictures go one after the other while it is full: they
+        are told together, when there is room again."""
+        losses = []
+        if not_kept:
+            losses.append(Loss(reason="not_kept", count=not_kept, since=self._not_kept[0]))
+        if self._pictures_owed and figures.size <= self._room // 2:
+            kept = self._meta("pictures", "")
+            if kept:
+                losses.append(codec.decode(kept.encode(), Loss))
+                self._set_meta("pictures", "")
+            self._pictures_owed = False
+        self._insert_items([self._of_ourselves(loss) for loss in losses], figures)
 
     def _drop_stills(self) -> int:
-        freed = 0
+        """Takes the oldest pictures out of their observations; returns the bytes won."""
         rows = self._db.execute(
-            "select seq, payload from item where length(payload) > 2000 order by seq limit 200"
+            "select seq, payload from item where seq >= ? and length(payload) > 2000 order by seq limit ?",
+            (self._stills_from, STILLS_AT_ONCE),
         ).fetchall()
+        freed, bared = 0, Spans()
         for seq, payload in rows:
-            observation = codec.decode(payload, codec.Envelope).observation
-            body = observation.body
-            if not isinstance(body, Motion | PointState) or not body.still:
-                continue
-            bare = msgspec.structs.replace(observation, body=msgspec.structs.replace(body, still=b""))
-            smaller = self._envelope(seq, bare)
-            self._db.execute("update item set payload = ? where seq = ?", (smaller, seq))
-            freed += len(payload) - len(smaller)
-            self.stills_dropped += 1
+            smaller = self._without_still(seq, payload)
+            if smaller is not None:
+                self._db.execute("update item set payload = ? where seq = ?", (smaller, seq))
+                freed += len(payload) - len(smaller)
+                bared.add(int(seq), int(seq))
+            self._stills_from = int(seq) + 1
+        if bared:
+            self.stills_dropped += bared.total
+            self._note_pictures(bared)
         return freed
 
+    def _note_pictures(self, bared: Spans) -> None:
+        """Kept in the file: a restart while it is full forgets none."""
+        kept = self._meta("pictures", "")
+        told = (
+            codec.decode(kept.encode(), Loss)
+            if kept
+            else Loss(reason="pictures_dropped", count=0, since=self._clock())
+        )
+        for first, last in told.spans:
+            bared.add(first, last)
+        spans = tuple(bared)[:MAX_TOLD_SPANS]
+        count = (told.count or 0) + bared.total - Spans(told.spans).total
+        told = msgspec.structs.replace(told, count=count, spans=spans)
+        self._set_meta("pictures", codec.encode(told).decode())
+        self._pictures_owed = True
 
-class Courier:
-    """Sends an outbox over the bus in order, at most `window` items ahead of what intake has confirmed.
+    def _without_still(self, seq: int, payload: bytes) -> bytes | None:
+        observation = codec.decode(payload, codec.Envelope).observation
+        body = observation.body
+        if not isinstance(body, Motion | PointState) or not body.still:
+            return None
+        bare = msgspec.structs.replace(observation, body=msgspec.structs.replace(body, still=b""))
+        return self._envelope(seq, bare)
 
-    What waits may travel together, up to `batch` items in a message: a backlog then costs a fraction.
-    """
+    def _renumber(self, figures: _Figures) -> None:
+        """New epoch; items keep their order. Those of before this file was opened keep their identities."""
+        rows = self._db.execute("select seq, payload from item order by seq").fetchall()
+        former, self.epoch = self.epoch, uuid.uuid4().hex[:12]
+        self._db.execute("delete from item")
+        self._set_meta("epoch", self.epoch)
+        opened_at, figures.last, figures.stored, figures.size, figures.count = self._opened_at, 0, 0, 0, 0
+        self._set_meta("stored", "0")
+        for seq, payload in rows:
+            observation = codec.decode(payload, codec.Envelope).observation
+            if seq > opened_at and observation.id == f"{self.sender}:{former}:{seq}":
+                observation = msgspec.structs.replace(observation, id="")
+            self._insert_items([observation], figures)
+        self._stills_from, self._opened_at = 0, figures.last
+        log.warning("outbox is an old copy: a new epoch begins", sender=self.sender, items=len(rows))
 
-    def __init__(
-        self, outbox: Outbox, bus: Bus, *, window: int = 1000, patience_s: float = 5.0, batch: int = 50
-    ) -> None:
-        self._batch = batch
-        self._outbox = outbox
-        self._bus = bus
-        self._window = window
-        self._patience_s = patience_s
-        self._sent = outbox.stored
-        self._progress_at = time.monotonic()
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"courier-{outbox.sender}", daemon=True)
-        bus.consume(topics.STORED.format(sender=outbox.sender), self._on_stored)
-        bus.on_link(self._on_link)
+    def _failed(self, group: list[_Job], epoch: str, error: sqlite3.Error) -> None:
+        if self._db.in_transaction:
+            self._db.execute("rollback")
+        self.epoch, self._stills_from, self._pictures_owed = epoch, 0, True
+        self._note_trouble(str(error))
+        for job in group:
+            if not isinstance(job, _GiveUp) and not job.done.done():
+                job.done.set_exception(error)
 
-    def start(self) -> None:
-        """Starts sending."""
-        if self._bus.connected:
-            self._tell_floor()
-        self._thread.start()
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                log.error("outbox takes in nothing", sender=self.sender, reason=trouble, waiting=self._count)
+            else:
+                log.info("outbox takes in again", sender=self.sender, waiting=self._count)
 
-    def stop(self) -> None:
-        """Stops sending; what is unconfirmed stays in the outbox."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(5)
-
-    def _on_link(self, up: bool, _reason: str) -> None:
-        if up:
-            self._tell_floor()
-            self._wake.set()
-
-    def _tell_floor(self) -> None:
-        floor = codec.Stored(epoch=self._outbox.epoch, seq=self._outbox.stored)
-        self._bus.publish(topics.FLOOR.format(sender=self._outbox.sender), codec.encode(floor))
-
-    def _on_stored(self, message: Message) -> None:
-        message.ack()
-        stored = codec.decode(message.payload, codec.Stored)
-        if stored.epoch == self._outbox.epoch:
-            self._outbox.confirm(min(stored.seq, self._outbox.last))
-            self._progress_at = time.monotonic()
-            self._wake.set()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._rewind_if_stalled()
-            if not self._bus.connected or not self._send_some():
-                self._rest()
-
-    def _send_some(self) -> bool:
-        stored = self._outbox.stored
-        self._sent = max(self._sent, stored)
-        room = self._window - (self._sent - stored)
-        items = self._outbox.after(self._sent, min(room, 200)) if room > 0 else []
-        topic = topics.OBSERVATIONS.format(sender=self._outbox.sender)
-        for group in _together(items, self._batch):
-            self._bus.publish(topic, codec.joined([payload for _, payload in group]))
-            self._sent = group[-1][0]
-        return bool(items)
-
-    def _rest(self) -> None:
-        full = self._sent - self._outbox.stored >= self._window
-        if full or not self._bus.connected:
-            self._wake.wait(0.5)
-            self._wake.clear()
-        else:
-            self._outbox.wait_beyond(self._sent, 0.5)
-
-    def _rewind_if_stalled(self) -> None:
-        now = time.monotonic()
-        if self._sent <= self._outbox.stored:
-            self._progress_at = now
-        elif now - self._progress_at > self._patience_s:
-            # Intake's word is overdue: it may have lost what the broker had. Identity makes this harmless.
-            self._tell_floor()
-            self._sent = self._outbox.stored
-            self._progress_at = now
-
-
-def _together(items: list[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:
-    """`items` in groups of at most `most` that stay well below the largest message."""
-    group: list[tuple[int, bytes]] = []
-    size = 0
-    for item in items:
-        if group and (len(group) == most or size + len(item[1]) > codec.MAX_ENVELOPE_BYTES // 2):
-            yield group
-            group, size = [], 0
-        group.append(item)
-        size += len(item[1])
-    if group:
-        yield group
+    def _resolve(self, group: list[_Job], taken: list[tuple[Future[int], int]]) -> None:
+        for done, seq in taken:
+            done.set_result(seq)
+        for job in group:
+            if isinstance(job, _Stored):
+                job.done.set_result(None)
+            elif isinstance(job, _Renew):
+                job.done.set_result(self.epoch)

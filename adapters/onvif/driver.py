@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,13 +105,20 @@ class OnvifDriver:
     def tell(self, observations: Sequence[Observation]) -> None:
         """Puts observations into the outbox, with what was learned by them.
 
-        ONVIF has no acknowledgement: where the outbox is full, what a camera said is lost and logged.
+        ONVIF has no acknowledgement: what the outbox refuses is lost, and counted there.
         """
         marks = self.knowledge.take_marks()
         if observations or marks:
+            count = len(observations)
             self.sender.outbox.append(observations, marks).add_done_callback(
-                lambda done: done.exception() and log.error("could not store", reason=str(done.exception()))
+                lambda done: self._settle(done, count)
             )
+
+    def _settle(self, done: Future[int], count: int) -> None:
+        error = done.exception()
+        if error is not None:
+            self.sender.outbox.lost(count)
+            log.error("observations could not be kept", count=count, reason=str(error))
 
     async def _watch(self, camera: Camera) -> None:
         if self._parsed is None:

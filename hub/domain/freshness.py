@@ -6,12 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hub.domain.unit import Unit, UnitLink
-from wire.observations import Lateness, Observation
+from wire.observations import NEWS_LIMIT, Lateness, Observation
 
 FUTURE_TOLERANCE = timedelta(minutes=2)
 """A device's clock further ahead of ours than this can't be believed (GPS and NTP keep within seconds)."""
-BACKLOG_LIMIT = timedelta(minutes=15)
-"""Heard by our own part longer ago than this: history by the time it reaches the hub."""
 MISSED_INTERVALS = 3
 """GB/T 28181-2016: offline after three missed keepalives."""
 LEAST_SILENCE = timedelta(seconds=30)
@@ -24,7 +22,7 @@ def lateness_at(observation: Observation, now: datetime) -> Lateness:
     device_at = observation.device_at
     if device_at is not None and device_at - min(observation.heard_at, now) > FUTURE_TOLERANCE:
         return Lateness.FUTURE
-    if now - observation.heard_at > BACKLOG_LIMIT:
+    if now - observation.heard_at > NEWS_LIMIT:
         return Lateness.BUFFERED
     return Lateness.LIVE
 

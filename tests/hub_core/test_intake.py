@@ -22,8 +22,9 @@ from hub.watch import Watch
 from tests.hub_core.conftest import Core
 from wire import codec, topics
 from wire.bus import Broker, Message, MqttBus
+from wire.courier import Courier
 from wire.observations import Condition, Heartbeat, Motion, Observation, PointState, Position
-from wire.outbox import Courier, Outbox
+from wire.outbox import Outbox
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(3000) + b"\xff\xd9"
 

@@ -12,8 +12,9 @@ import pytest
 
 from wire import codec, topics
 from wire.bus import Broker, Message, MqttBus, RequestTimeout
+from wire.courier import Courier
 from wire.observations import Condition, Heartbeat, Motion, Observation, PointState
-from wire.outbox import Courier, Mark, Outbox, OutboxFull
+from wire.outbox import Mark, Outbox, OutboxFull
 
 NOW = datetime(2026, 11, 21, 2, 14, 12, tzinfo=UTC)
 BEAT = Observation(source="panel:p-1", body=Heartbeat(), heard_at=NOW)
