@@ -193,7 +193,7 @@ def _page(connection: sa.Connection, after: int, up_to: int) -> list[_Row]:
     return [_row(row) for row in connection.execute(query)]
 
 
-def _row(row: sa.Row[Any]) -> _Row:
+def _row(row: Any) -> _Row:
     body = msgspec.json.decode(row.body)
     return _Row(row.seq, row.at, EntryKind(row.kind), row.subject, row.cause, body, row.hash)
 

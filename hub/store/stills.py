@@ -26,28 +26,22 @@ def hashes_in(entry: Entry) -> set[str]:
 def show(tx: Transaction, digest: str, entry: Entry) -> None:
     """Remembers, with the entry that shows a picture, where the picture belongs."""
     ours = (stills.c.hash == digest) & (stills.c.place == entry.place)
-    if tx.connection.execute(sa.select(stills.c.seq).where(ours)).first() is None:
+    known = tx.connection.execute(sa.select(stills.c.seq).where(ours)).scalar_one_or_none()
+    if known is None:
         tx.connection.execute(
             stills.insert().values(hash=digest, place=entry.place, seq=entry.seq, subject=entry.subject)
         )
+    elif known < entry.seq - _SOON:
+        # The same bytes again, long after (a lens cap): retention goes by who shows it last.
+        renewed = stills.update().where(ours).values(seq=entry.seq, subject=entry.subject)
+        tx.connection.execute(renewed)
 
 
 def note(tx: Transaction, shown: Iterable[Entry]) -> None:
     """Remembers where the pictures of these entries belong."""
     for entry in shown:
         for digest in hashes_in(entry):
-            ours = (stills.c.hash == digest) & (stills.c.place == entry.place)
-            known = tx.connection.execute(sa.select(stills.c.seq).where(ours)).scalar_one_or_none()
-            if known is None:
-                tx.connection.execute(
-                    stills.insert().values(
-                        hash=digest, place=entry.place, seq=entry.seq, subject=entry.subject
-                    )
-                )
-            elif known < entry.seq - _SOON:
-                # The same bytes again, long after (a lens cap): retention goes by who shows it last.
-                renewed = stills.update().where(ours).values(seq=entry.seq, subject=entry.subject)
-                tx.connection.execute(renewed)
+            show(tx, digest, entry)
 
 
 def catch_up(tx: Transaction) -> int:
