@@ -20,3 +20,8 @@ class Refusal(ValueError):
         self.size = len(raw) if size is None else size
         self.raw = bytes(raw[:EVIDENCE_BYTES])
         self.reply = reply
+
+    def show(self, raw: bytes) -> None:
+        """Shows all of what the peer sent instead of the part in which the rule was broken."""
+        self.size = len(raw)
+        self.raw = bytes(raw[:EVIDENCE_BYTES])

@@ -13,12 +13,15 @@ from typing import TypeVar
 
 import structlog
 
+from adapters.again import Redecoder
 from adapters.alarm.driver import AlarmDriver
+from adapters.alarm.table import CONVENTIONS
 from adapters.gps.driver import GpsDriver, Listening
 from adapters.gps.limits import Limits
+from adapters.gps.table import TABLE
 from adapters.onvif.driver import OnvifDriver
 from adapters.sender import Sender
-from wire import codec, journal, topics
+from wire import again, codec, journal, topics
 from wire.bus import Broker, Message, MqttBus
 from wire.clock import utc_now
 from wire.work import CameraWork, PanelWork, TrackerWork
@@ -104,6 +107,15 @@ class Adapters:
             confirmation_s=settings.confirmation_s,
         )
         self._told = asyncio.Event()
+        alarm, gps = self._senders["adapter-alarm"], self._senders["adapter-gps"]
+        self._redecoder = Redecoder(
+            {
+                "onvif": (self._senders["adapter-onvif"], self.onvif.decode_again),
+                **{one.name: (alarm, self.alarm.decode_again) for one in CONVENTIONS},
+                "mqtt": (alarm, self.alarm.decode_again),
+                **{line.name: (gps, self.gps.decode_again) for line in TABLE},
+            }
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Takes the registers, then listens to the field."""
@@ -112,6 +124,7 @@ class Adapters:
         self._take(topics.TRACKER_WORK, TrackerWork, self.gps.work)
         self._bus.serve("alarm", "arm", lambda raw: self._on_loop(self.alarm.order(raw)))
         self._bus.serve("gps", "order", lambda raw: self._on_loop(self.gps.order(raw)))
+        self._bus.serve(again.WING, again.VERB, lambda raw: self._on_loop(self._redecoder.answer(raw)))
         for sender in self._senders.values():
             sender.start()
         self._bus.start()

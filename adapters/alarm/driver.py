@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from adapters.again import Again
 from adapters.alarm.convention import CannotOrder, Convention, Outcome, Publication, Statement
 from adapters.alarm.judge import Judge
 from adapters.alarm.table import CONVENTIONS
@@ -14,6 +15,7 @@ from adapters.knowledge import PREFIX as KNOWN
 from adapters.knowledge import Knowledge
 from adapters.mqtt.driver import Family, FieldConnection, Taken
 from adapters.mqtt.heard import Heard
+from adapters.refusal import Refusal
 from adapters.sender import Sender
 from wire import codec
 from wire.bus import Broker
@@ -90,16 +92,32 @@ class AlarmDriver:
         self._sender.outbox.append([Observation(source=source, body=reply, heard_at=self._clock())])
         return codec.encode(answer)
 
+    def decode_again(self, again: Again) -> list[Observation]:
+        """What a refused message says by now, by conventions and a judge of its own. Raises `Refusal`."""
+        heard = Heard(again.peer, again.raw)
+        conventions = [one for one in self._fresh_conventions() if _claims(one, self._panels, again.peer)]
+        if not conventions:
+            raise Refusal("unclaimed", f"{again.peer}: no registered panel or known convention speaks there")
+        statements: list[Statement] = []
+        for convention in conventions:
+            statements += convention.receive(heard).statements
+        return Judge(Knowledge({})).judge(statements, again.heard_at, retained=False)
+
     def _reload(self) -> None:
         """What is committed, and no more, is known."""
+        self._conventions = self._fresh_conventions()
+        self._judge = Judge(Knowledge(self._sender.outbox.marks(KNOWN)))
+        self._expect()
+
+    def _fresh_conventions(self) -> tuple[Convention, ...]:
+        """Conventions that know what was committed of devices' descriptions."""
         marks = self._sender.outbox.marks(FACT)
-        self._conventions = tuple(kind() for kind in self._kinds)
-        for convention in self._conventions:
+        conventions = tuple(kind() for kind in self._kinds)
+        for convention in conventions:
             prefix = f"{FACT}{convention.name}|"
             facts = {name[len(prefix) :]: fact for name, fact in marks.items() if name.startswith(prefix)}
             convention.recall({name: fact for name, fact in facts.items() if fact})
-        self._judge = Judge(Knowledge(self._sender.outbox.marks(KNOWN)))
-        self._expect()
+        return conventions
 
     def _expect(self) -> None:
         for convention in self._conventions:
@@ -171,6 +189,11 @@ class AlarmDriver:
     def _what_is_known(self, order: PanelOrder) -> str:
         last = self._judge.state_of(order.panel, order.partition) or "unknown"
         return f"no confirmation within {self._confirmation_s:g} s; the panel's last state is {last}"
+
+
+def _claims(convention: Convention, panels: Sequence[Panel], topic: str) -> bool:
+    convention.expect(panels)
+    return convention.claims(topic)
 
 
 class _Awaited:

@@ -13,6 +13,7 @@ from typing import cast
 
 import structlog
 
+from adapters.again import Again
 from adapters.gps.judge import Hearing, Register, observe
 from adapters.gps.limits import Admission, Allowance, Limits
 from adapters.gps.report import (
@@ -124,6 +125,29 @@ class GpsDriver:
         source = f"tracker:{order.tracker}"
         self.sender.outbox.append([Observation(source=source, body=reply, heard_at=self.clock())])
         return codec.encode(answer)
+
+    def decode_again(self, again: Again) -> list[Observation]:
+        """What refused bytes say by now, by a decoder of its own. Raises `Refusal`."""
+        line = next((one for one in self._table if one.name == again.protocol), None)
+        if line is None:
+            raise Refusal("unclaimed", f"{again.protocol} is no tracker protocol of ours")
+        events: list[Event] = []
+        if line.transport is Transport.MQTT:
+            messages = cast(type[MessageDecoder], line.decoder)()
+            events += messages.receive(Heard(again.peer, again.raw), again.heard_at)
+        else:
+            stream = cast(type[StreamDecoder], line.decoder)(self.listening.secret)
+            events += stream.receive(stream.framed(again.raw), again.heard_at)
+            events += stream.receive(None, again.heard_at)
+        hearing, knowledge = Hearing(line.name, again.heard_at), Knowledge({})
+        observations: list[Observation] = []
+        for event in events:
+            if isinstance(event, Refusal):
+                raise event
+            observations += observe(event, hearing, self._register, knowledge)
+        if not events:
+            raise Refusal("empty", "nothing of it was kept")
+        return observations
 
     def store(self, protocol: str, report: Report) -> Future[int] | None:
         """Puts what a terminal said into the outbox; None where it said nothing new."""

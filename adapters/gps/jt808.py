@@ -54,6 +54,8 @@ class Result(IntEnum):
     UNSUPPORTED = 3
 
 
+CONFIDENTIAL = (Message.AUTHENTICATE,)
+"""Holds the code that a terminal signs in by: never shown."""
 TERMINAL_RESULTS = {1: "failed", 2: "message wrong", 3: "not supported"}
 ALARMS: tuple[tuple[int, Condition], ...] = (
     (1 << 0, Condition.SOS),
@@ -99,6 +101,10 @@ class Jt808(StreamDecoder):
         self._buffer += data
         return tuple(self._frames())
 
+    def framed(self, raw: bytes) -> bytes:
+        """A frame between its flags."""
+        return bytes([FLAG]) + raw.strip(bytes([FLAG])) + bytes([FLAG]) if raw else b""
+
     def order(self, errand: Errand) -> Outgoing:
         """0x8300 with the text and, at its end, where to go. Confirmed by the terminal's general reply."""
         if self._header is None:
@@ -141,6 +147,8 @@ class Jt808(StreamDecoder):
         except Refusal as refusal:
             if header is not None and not refusal.reply:
                 refusal.reply = self._reply(header, Result.WRONG)
+            if header is not None and header.message not in CONFIDENTIAL:
+                refusal.show(raw)
             return refusal
 
     def _understood(self, header: Header, body: bytes) -> Report:

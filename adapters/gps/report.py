@@ -94,6 +94,10 @@ class StreamDecoder(ABC):
     def receive(self, data: bytes | None, now: datetime) -> tuple[Event, ...]:
         """Takes the next bytes, or the end of the stream. What is wrong is a `Refusal`, given not raised."""
 
+    def framed(self, raw: bytes) -> bytes:
+        """Bytes that a refusal showed, as they stood in the stream."""
+        return raw
+
     def order(self, errand: Errand) -> Outgoing:
         """Puts an errand into a message to the terminal of this connection. Raises `CannotOrder`."""
         raise CannotOrder(f"this protocol carries no orders: {errand.text[:40]!r} was not sent")

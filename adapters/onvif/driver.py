@@ -18,10 +18,11 @@ from lxml import etree  # type: ignore[import-untyped]
 from onvif import ONVIFCamera
 from zeep.plugins import Plugin
 
+from adapters.again import Again
 from adapters.knowledge import PREFIX as KNOWN
 from adapters.knowledge import Knowledge, News
 from adapters.onvif.addresses import Endpoint, endpoint_of, service_at, stream_at
-from adapters.onvif.events import Notification, notifications_of
+from adapters.onvif.events import Notification, enveloped, notifications_of
 from adapters.onvif.faults import REQUEST_S, CameraFault, asking
 from adapters.onvif.watch import Watch
 from adapters.refusal import Refusal
@@ -94,6 +95,16 @@ class OnvifDriver:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._shutting)
         self._running.clear()
+
+    def decode_again(self, again: Again) -> list[Observation]:
+        """What a refused answer or notification says by now. Raises `Refusal`."""
+        watch = Watch(again.peer, Knowledge({}), again.heard_at)
+        observations: list[Observation] = []
+        for notification in notifications_of(enveloped(again.raw)):
+            if isinstance(notification, Refusal):
+                raise notification
+            observations += watch.take(notification, again.heard_at, timedelta(0))
+        return observations
 
     def shut(self, device: Device) -> asyncio.Task[None]:
         """Closes a connection to the end, also where its session is cancelled meanwhile."""
@@ -246,6 +257,8 @@ class CameraSession:
                     raise notification
                 observations += self._watch.take(notification, now, skew)
             except Refusal as refusal:
+                if isinstance(notification, Notification):
+                    refusal.show(notification.raw)
                 self._reject(refusal)
         self._driver.tell(observations)
 

@@ -7,7 +7,7 @@ WS-BaseNotification 1.3 (NotificationMessage).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -30,6 +30,8 @@ class Notification:
     """`Initialized`, `Changed`, `Deleted`; `Changed` where the camera leaves it out."""
     source: Mapping[str, str]
     data: Mapping[str, str]
+    raw: bytes = field(default=b"", repr=False, compare=False)
+    """As it came."""
 
 
 def notifications_of(answer: bytes) -> tuple[Notification | Refusal, ...]:
@@ -64,7 +66,15 @@ def _one(element: etree._Element) -> Notification | Refusal:
         operation=message.get("PropertyOperation") or "Changed",
         source=_items(message, "Source"),
         data=_items(message, "Data"),
+        raw=etree.tostring(element),
     )
+
+
+def enveloped(raw: bytes) -> bytes:
+    """An answer that holds a notification kept by itself; a whole answer stays what it is."""
+    if b"PullMessagesResponse" in raw:
+        return raw
+    return b"<PullMessagesResponse>" + raw + b"</PullMessagesResponse>"
 
 
 def _path(topic: str) -> str:

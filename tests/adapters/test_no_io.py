@@ -21,8 +21,8 @@ OUTSIDE = {
     "wire.bus",
     "wire.link",
 }
-COMPOSED = {"run.py", "sender.py", "mqtt/deliveries.py", "onvif/faults.py"}
-"""The composition; what is told of a delivery; the library's errors. None of them is a decoder."""
+COMPOSED = {"run.py", "again.py", "sender.py", "mqtt/deliveries.py", "onvif/faults.py"}
+"""The composition; what answers the hub; what is told of a delivery; the library's errors. None of them is a decoder."""
 MODULES = [path for path in ROOT.rglob("*.py") if path.name != "driver.py"]
 
 
