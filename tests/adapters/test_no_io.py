@@ -22,7 +22,7 @@ OUTSIDE = {
     "wire.link",
 }
 COMPOSED = {"run.py", "again.py", "sender.py", "mqtt/deliveries.py", "onvif/faults.py"}
-"""The composition; what answers the hub; what is told of a delivery; the library's errors. None of them is a decoder."""
+"""The composition; what answers the hub; what a delivery is known by; the library's errors. No decoders."""
 MODULES = [path for path in ROOT.rglob("*.py") if path.name != "driver.py"]
 
 
