@@ -17,10 +17,10 @@ from hub.web import models, problems
 from hub.web.console import ConsoleFiles
 from hub.web.guard import RIGHT_KEY
 from hub.web.limits import Limits
-from hub.web.routes import coverage, desk, devices, feed, media, people, public, records, session
+from hub.web.routes import coverage, desk, devices, feed, media, people, public, quarantine, records, session
 
 VERSION = "0.1.0"
-ROUTERS = (session, desk, feed, media, devices, coverage, records, people, public)
+ROUTERS = (session, desk, feed, media, devices, coverage, records, quarantine, people, public)
 LOOSE = (models.IncidentChange, models.Beat, models.Gap, models.Resume, models.Problem)
 """Shapes that travel inside others (feed, errors) and that no call names by itself."""
 

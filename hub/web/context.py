@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hub.insisting import Insistence
     from hub.media import Media
     from hub.registers import Registers
+    from hub.replaying import Replaying
     from hub.store.blobs import Blobs
     from hub.vitals import Vitals
     from wire.bus import Bus
@@ -55,6 +56,7 @@ class Hub:
     clock: Clock
     vitals: Vitals
     insist: Insistence
+    replaying: Replaying
     console: Path | None = None
     field_address: str = ""
 

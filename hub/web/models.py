@@ -14,6 +14,7 @@ from hub.domain.device import CameraView, HubStatus, PanelView
 from hub.domain.incident import Incident, Recommended
 from hub.domain.trouble import Trouble
 from hub.domain.unit import Unit, UnitLink
+from hub.replaying import Came
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -233,20 +234,90 @@ class PersonView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineOutcome:
+    """What trying again came to."""
+
+    came: Came
+    observations: int
+    """How many it said; those that the log had already count too."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A message that could not be decoded."""
+    """A message that could not be decoded, without its bytes."""
 
     id: int
     first_at: datetime
     at: datetime
     """When the same bytes last came from the same peer."""
+    heard_at: datetime | None
+    """When its listener first heard it, the listener's clock."""
     times: int
     protocol: str
     peer: str
+    cause: str
+    """The reason in one word: `not_utf8`, `bad_checksum`, …"""
     reason: str
     size: int
-    raw_hex: str
-    """The first bytes, hexadecimal."""
+    truncated: bool
+    """More came than is kept: it can be looked at, but not tried again."""
+    replayed_at: datetime | None
+    outcome: QuarantineOutcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineTally:
+    """What is kept of one protocol and cause."""
+
+    protocol: str
+    cause: str
+    rows: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinePage:
+    """Rows of a filter, and what is kept in all."""
+
+    rows: tuple[Quarantined, ...]
+    most: int
+    """Rows that are kept at most."""
+    tallies: tuple[QuarantineTally, ...]
+    made_room: dict[str, int]
+    """Protocol → rows that were pushed out, ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineItem:
+    """A row with the bytes that are kept of it."""
+
+    row: Quarantined
+    hex: str
+    """`0000  7e 02 …`, 16 bytes a line."""
+    text: str
+    """As UTF-8; what can't be shown as `\\xNN`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What trying again came to."""
+
+    tried: int
+    understood: int
+    refused: int
+    truncated: int
+    unanswered: int
+    observations: int
+    left: int
+    """Time didn't suffice for these: ask once more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """A row that is gone."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +445,16 @@ class NewTracker(Asked):
     name: str = ""
     place: str = ""
     interval_s: float = 10.0
+
+
+class ReplayWanted(Asked):
+    """Which rows of the quarantine are tried again; all where nothing is named."""
+
+    protocol: Annotated[str, Field(max_length=40)] = ""
+    cause: Annotated[str, Field(max_length=40)] = ""
+    since: Annotated[str, Field(max_length=40)] = ""
+    """RFC 3339; last came at or after this."""
+    untried: bool = False
 
 
 class Removal(Asked):

@@ -1,4 +1,4 @@
-"""Pages of the log, the audit log and the quarantine, as far as the caller may see."""
+"""Pages of the log and the audit log, as far as the caller may see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hub.audit import Row
 from hub.domain.entry import Entry, EntryKind
 from hub.store import audit as audit_rows
 from hub.store import log as log_rows
-from hub.store import quarantine
 from hub.web import models
 from hub.web.context import Hub
 from hub.web.guard import Caller
@@ -89,24 +88,3 @@ def _audit_view(row: Row) -> models.AuditView:
         console=act.console,
         hash=row.hash,
     )
-
-
-async def quarantined(hub: Hub, caller: Caller, limit: int) -> list[models.Quarantined]:
-    """What could not be decoded, newest first; nothing for people of a part of the tree."""
-    if not hub.may_see(caller, hub.registers.root):
-        return []
-    rows = await hub.store.read(lambda connection: quarantine.listed(connection, limit=limit))
-    return [
-        models.Quarantined(
-            id=row.id,
-            first_at=row.first_at,
-            at=row.at,
-            times=row.times,
-            protocol=row.protocol,
-            peer=row.peer,
-            reason=row.reason,
-            size=row.size,
-            raw_hex=row.raw.hex(),
-        )
-        for row in rows
-    ]

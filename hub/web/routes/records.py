@@ -1,4 +1,4 @@
-"""What can be looked up afterwards: log, audit, quarantine."""
+"""What can be looked up afterwards: log and audit."""
 
 from typing import Annotated
 
@@ -37,10 +37,3 @@ async def audit(
 ) -> Response:
     """Who looked at, changed or was refused what, newest first; of people in the person's jurisdiction."""
     return answer(await reading.audit_page(hub_of(request), caller, before, limit))
-
-
-@router.get("/quarantine", response_model=list[models.Quarantined], openapi_extra=needs(Right.QUARANTINE))
-async def quarantine(request: Request, caller: CallerHere, limit: Limit = 100) -> Response:
-    """Messages that could not be decoded, newest first. Only for people of the root place: no place is known
-    of what could not be understood."""
-    return answer(await reading.quarantined(hub_of(request), caller, limit))
