@@ -1,181 +1,107 @@
 """The store seam: one writer thread with group commit, readers beside it, and the numbered, chained log.
 
-The only file that knows which database is behind it.
+What differs by database stands behind `hub.store.database`. What is known of a commit whose answer never
+came is asked, not guessed: the row of `commits` that the transaction left stands exactly if it does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import queue
+import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from hub.domain.entry import Draft, Entry, EntryKind
-from hub.store.migrate import upgrade
+from hub.domain.entry import Entry
+from hub.store.canonical import (
+    GENESIS,
+    Chain,
+    as_entry,
+    canonical,
+    canonical_body,
+    chained,
+    storable,
+)
+from hub.store.database import (
+    Database,
+    InDoubt,
+    Mark,
+    SchemaTooNew,
+    StoreTaken,
+    StoreUnavailable,
+    open_database,
+)
+from hub.store.reading import Query, Readers
+from hub.store.tables.log import commits
 from hub.store.tables.log import entries as entries_table
+from hub.store.transaction import Job, Transaction, Work
 from wire.clock import Clock, utc_now
+
+__all__ = [
+    "GENESIS",
+    "CommitListener",
+    "InDoubt",
+    "Job",
+    "Query",
+    "SchemaTooNew",
+    "Store",
+    "StoreHealth",
+    "StoreTaken",
+    "StoreUnavailable",
+    "Transaction",
+    "as_entry",
+    "canonical",
+    "canonical_body",
+    "chained",
+    "storable",
+]
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 CommitListener: TypeAlias = Callable[[Sequence[Entry]], None]
 
-GENESIS = "0" * 64
-"""The hash before the first entry."""
 _MAX_GROUP = 200
-
-
-class StoreUnavailable(RuntimeError):
-    """The transaction could not be committed: nothing of it stands, and the caller may try again."""
-
-
-def canonical(entry: Entry | Draft, seq: int, at: datetime, body: bytes) -> bytes:
-    """An entry without its hash as JSON with sorted keys, as the chain hashes it."""
-    return msgspec.json.encode(
-        {
-            "actor": entry.actor,
-            "at": at,
-            "body": msgspec.Raw(body),
-            "cause": entry.cause,
-            "kind": entry.kind,
-            "late": entry.late,
-            "place": entry.place,
-            "seq": seq,
-            "subject": entry.subject,
-        }
-    )
-
-
-def canonical_body(body: dict[str, Any]) -> bytes:
-    """A body as JSON with sorted keys: what the `entries` table holds."""
-    return msgspec.json.encode(body, order="sorted")
-
-
-def chained(previous: str, entry: Entry | Draft, seq: int, at: datetime, body: bytes) -> str:
-    """SHA-256 over the previous hash and the entry's canonical JSON, hex."""
-    return hashlib.sha256(previous.encode() + canonical(entry, seq, at, body)).hexdigest()
-
-
-@dataclass(slots=True)
-class _Chain:
-    """The end of the log as the writer knows it."""
-
-    seq: int = 0
-    hash: str = GENESIS
-
-
-class Transaction:
-    """What a job may do: SQL on `connection`, and `append`. Lives in the writer thread, for one job."""
-
-    def __init__(self, connection: sa.Connection, now: datetime, chain: _Chain) -> None:
-        self.connection = connection
-        self.now = now
-        """The hub's clock for this job, UTC."""
-        self._chain = chain
-        self._pending: list[tuple[Entry, bytes]] = []
-        self._entries: list[Entry] = []
-        self._undo: list[Callable[[], None]] = []
-        self._after: list[Callable[[int], None]] = []
-        self._ending: list[Callable[[Transaction], None]] = []
-
-    @property
-    def head(self) -> int:
-        """The last entry's number, entries of this job included."""
-        return self._chain.seq
-
-    def append(self, draft: Draft) -> Entry:
-        """Numbers, chains and stores an entry. Its body must consist of JSON's own types."""
-        body = canonical_body(draft.body)
-        seq = self._chain.seq + 1
-        entry = Entry(
-            seq=seq,
-            at=self.now,
-            kind=draft.kind,
-            subject=draft.subject,
-            place=draft.place,
-            body=draft.body,
-            actor=draft.actor,
-            cause=draft.cause,
-            late=draft.late,
-            hash=chained(self._chain.hash, draft, seq, self.now, body),
-        )
-        self._chain.seq, self._chain.hash = entry.seq, entry.hash
-        self._pending.append((entry, body))
-        return entry
-
-    def on_undo(self, undo: Callable[[], None]) -> None:
-        """Runs `undo` if what this job did so far is rolled back: memory follows the database."""
-        self._undo.append(undo)
-
-    def after_commit(self, then: Callable[[int], None]) -> None:
-        """Runs `then(head)` in the writer thread after the commit, before the commit listeners."""
-        self._after.append(then)
-
-    def at_end(self, last: Callable[[Transaction], None]) -> None:
-        """Runs `last(tx)` when the job is done, still inside its transaction: writes what it gathered."""
-        self._ending.append(last)
-
-    def end(self) -> None:
-        """Runs what `at_end` was given."""
-        while self._ending:
-            self._ending.pop(0)(self)
-
-    def flush(self) -> None:
-        """Writes appended entries, so that SQL of this job sees them."""
-        if not self._pending:
-            return
-        self.connection.execute(entries_table.insert(), [_row(entry, body) for entry, body in self._pending])
-        self._entries.extend(entry for entry, _ in self._pending)
-        self._pending.clear()
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """What is done inside is undone, and only that, if it raises; the error goes on to the caller."""
-        self.flush()
-        before = replace(self._chain)
-        marks = len(self._entries), len(self._undo), len(self._after), len(self._ending)
-        nested = self.connection.begin_nested()
-        try:
-            yield
-            self.flush()
-            nested.commit()
-        except BaseException as error:
-            self._chain.seq, self._chain.hash = before.seq, before.hash
-            self._pending.clear()
-            self._unwind(*marks)
-            try:
-                nested.rollback()
-            except SQLAlchemyError:
-                # The database has ended the whole transaction by itself (disk full): say why, not that.
-                raise StoreUnavailable(str(error)) from error
-            raise
-
-    def _unwind(self, entries: int, undo: int, after: int, ending: int) -> None:
-        for step in reversed(self._undo[undo:]):
-            step()
-        del self._entries[entries:], self._undo[undo:], self._after[after:], self._ending[ending:]
-
-
-Job: TypeAlias = Callable[[Transaction], T]
-Query: TypeAlias = Callable[[sa.Connection], T]
+_MARKS_KEPT = 256
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_TIDY_EVERY_S = 1.0
+_CLAIM_WITHIN_S = 3.0
+"""A hub that was just killed may hold the store for an instant more."""
+_ABANDONED = "a hub that is stopping could not ask whether the last transaction stands"
 
 
 @dataclass(slots=True)
 class _Submitted(Generic[T]):
     job: Job[T]
     done: Future[T]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Jobs that share a transaction, and what became of each."""
+
+    jobs: list[_Submitted[Any]]
+    done: list[tuple[_Submitted[Any], Transaction, Any]]
+    failed: list[tuple[_Submitted[Any], BaseException]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands in the database: the end of the log and the last transaction."""
+
+    chain: Chain
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,38 +116,64 @@ class StoreHealth:
 class Store:
     """A database with one writer. Made by `Store.open`; ended by `close`."""
 
-    def __init__(self, writer: sa.Engine, reader: sa.Engine, clock: Clock) -> None:
-        self._writer_engine = writer
-        self._reader_engine = reader
+    def __init__(self, database: Database, clock: Clock, *, guest: bool = False) -> None:
+        self._database = database
+        self._guest = guest
         self._clock = clock
         self._listeners: list[CommitListener] = []
         self._jobs: queue.SimpleQueue[_Submitted[Any] | None] = queue.SimpleQueue()
+        self._reads = Readers(database)
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
-        self._connection = writer.connect()
-        self._chain = self._load_chain()
+        self._writer = uuid.uuid4().hex
+        self._session: sa.Connection | None = database.connect(guest=guest)
+        self._standing = _standing(self._session)
+        self._pauses = _Pauses()
+        self._behind = ""
+        """Why this store may never write again; empty: it may."""
+        self._tidied = 0.0
         self._health = StoreHealth(ok=True, since=clock())
         self._closing = threading.Lock()
         self._closed = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock = utc_now) -> Store:
-        """Migrates the schema and opens. `url` as SQLAlchemy's: `sqlite:////data/hub.db`."""
-        writer, reader = _engines(sa.make_url(url))
-        with writer.connect() as connection:
-            upgrade(connection)
-        return cls(writer, reader, clock)
+    def open(cls, url: str, *, clock: Clock = utc_now, beside: bool = False) -> Store:
+        """Migrates the schema and opens. `url` as SQLAlchemy's: `sqlite:////data/hub.db`, `postgresql://…`.
+
+        Raises `StoreTaken` where another process writes, `SchemaTooNew`, `StoreUnavailable`. With `beside`, a
+        store that another process owns may still be read and written, but nothing appended to its log.
+        """
+        database = open_database(url)
+        try:
+            guest = _claim(database, beside)
+            if not guest:
+                database.migrate()
+            return cls(database, clock, guest=guest)
+        except BaseException:
+            database.close()
+            raise
 
     @property
     def head(self) -> int:
         """The number of the last committed entry."""
-        return self._chain.seq
+        return self._standing.chain.seq
 
     @property
     def health(self) -> StoreHealth:
         """Whether the store can store (`/readyz`)."""
         return self._health
+
+    @property
+    def oldest_read_s(self) -> float:
+        """Age of the oldest read that goes on, seconds."""
+        return self._reads.oldest_s()
+
+    @property
+    def untidied_bytes(self) -> int:
+        """What the database keeps beside itself until readers let go of it (SQLite's WAL)."""
+        return self._database.growth()
 
     def enqueue(self, job: Job[T]) -> Future[T]:
         """As `submit`, for callers without an event loop."""
@@ -241,13 +193,15 @@ class Store:
         return await asyncio.wrap_future(self.enqueue(job))
 
     async def read(self, query: Query[T]) -> T:
-        """Runs `query` in a reader thread on a consistent view of what is committed."""
+        """Runs `query` in a reader thread on a consistent view of what is committed.
+
+        A query may be run a second time where its connection was stale. Raises `StoreUnavailable`.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.query, query)
 
     def query(self, query: Query[T]) -> T:
         """As `read`, in the caller's own thread."""
-        with self._reader_engine.connect() as connection, connection.begin():
-            return query(connection)
+        return self._reads.query(query)
 
     def on_commit(self, listener: CommitListener) -> None:
         """Calls `listener(entries)` after each commit that made entries: writer thread, in order."""
@@ -260,101 +214,278 @@ class Store:
                 return
             self._closed = True
             self._jobs.put(None)
+        self._ending.set()
         self._thread.join(30)
         self._readers.shutdown()
-        self._connection.close()
-        self._writer_engine.dispose()
-        self._reader_engine.dispose()
+        self._drop_session()
+        self._database.close()
 
-    def _load_chain(self) -> _Chain:
-        query = sa.select(entries_table.c.seq, entries_table.c.hash).order_by(entries_table.c.seq.desc())
-        with self._connection.begin():
-            row = self._connection.execute(query.limit(1)).first()
-        return _Chain(int(row[0]), str(row[1])) if row else _Chain()
+    # The writer thread
 
     def _run(self) -> None:
         while True:
-            first = self._jobs.get()
+            first = self._next()
             group = [first]
             while group[-1] is not None and len(group) < _MAX_GROUP:
                 try:
                     group.append(self._jobs.get_nowait())
                 except queue.Empty:
                     break
-            self._commit([one for one in group if one and one.done.set_running_or_notify_cancel()])
+            jobs = [one for one in group if one and one.done.set_running_or_notify_cancel()]
+            if jobs:
+                self._commit(_Group(jobs, [], []))
+                self._tidy()
             if group[-1] is None:
                 return
 
-    def _commit(self, group: list[_Submitted[Any]]) -> None:
-        if not group:
-            return
-        chain = replace(self._chain)
-        done: list[tuple[_Submitted[Any], Transaction, Any]] = []
-        failed: list[tuple[_Submitted[Any], BaseException]] = []
+    def _next(self) -> _Submitted[Any] | None:
+        """Waits for a job; meanwhile takes up a lost connection again."""
+        while True:
+            try:
+                return self._jobs.get(timeout=None if self._session is not None else self._pauses.left_s)
+            except queue.Empty:
+                with suppress(StoreUnavailable):
+                    self._open_session()
+                    self._note_health("")
+
+    def _commit(self, group: _Group) -> None:
+        mark = Mark(self._standing.mark.n + 1, self._writer)
         try:
-            outer = self._connection.begin()
-            for submitted in group:
-                tx = Transaction(self._connection, self._clock(), chain)
-                try:
-                    with tx.savepoint():
-                        result = submitted.job(tx)
-                        tx.end()
-                    done.append((submitted, tx, result))
-                except Exception as error:  # noqa: BLE001 - the supervision loop of all jobs
-                    self._raise_if_broken(error)
-                    failed.append((submitted, error))
-            outer.commit()
+            session = self._open_session()
+            work = Work(self._database, session, replace(self._standing.chain), owns_log=not self._guest)
+            self._begin(session, mark)
+            self._work_through(work, group)
+            if not group.done and len(group.jobs) == 1:
+                self._database.rollback(session)
+                self._answer(group)
+                return
+            work.flush()
         except (SQLAlchemyError, StoreUnavailable) as error:
-            self._abandon(group, [tx for _, tx, _ in done], error)
+            self._abandon(group, error)
             return
-        self._settle(chain, done, failed)
+        after = _Standing(work.chain, self._standing.mark if self._guest else mark)
+        try:
+            self._database.commit(session)
+        except InDoubt as error:
+            self._settle_doubt(group, after, error)
+        except StoreUnavailable as error:
+            self._abandon(group, error)
+        else:
+            self._settle(group, after)
 
-    def _raise_if_broken(self, error: Exception) -> None:
-        """SQLite ends the whole transaction on some errors (disk full, I/O): then no savepoint is left."""
-        driver = self._connection.connection.dbapi_connection
-        if getattr(driver, "in_transaction", True) is False:
-            raise StoreUnavailable(str(error)) from error
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise StoreUnavailable(str(error)) from error
+    def _begin(self, session: sa.Connection, mark: Mark) -> None:
+        self._database.begin(session, None if self._guest else mark)
+        if mark.n % _MARKS_KEPT == 0 and not self._guest:
+            session.execute(commits.delete().where(commits.c.n <= mark.n - _MARKS_KEPT))
 
-    def _settle(
-        self,
-        chain: _Chain,
-        done: list[tuple[_Submitted[Any], Transaction, Any]],
-        failed: list[tuple[_Submitted[Any], BaseException]],
-    ) -> None:
-        self._chain = chain
-        self._note_health("")
+    def _work_through(self, work: Work, group: _Group) -> None:
+        alone = len(group.jobs) == 1
+        for submitted in group.jobs:
+            tx = Transaction(work, self._clock(), alone=alone)
+            try:
+                group.done.append((submitted, tx, tx.run(submitted.job)))
+            except StoreTaken as error:
+                group.failed.append((submitted, error))
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the supervision loop of all jobs
+                group.failed.append((submitted, error))
+
+    def _settle(self, group: _Group, standing: _Standing) -> None:
+        """The group stands: everybody is told, in order."""
+        self._standing = standing
+        self._note_health(self._behind)
         entries: list[Entry] = []
-        for _, tx, _ in done:
-            entries.extend(tx._entries)
-            for then in tx._after:
-                _guarded(then, chain.seq)
+        for _, tx, _ in group.done:
+            entries.extend(tx.entries)
+            for then in tx.after:
+                _guarded(then, standing.chain.seq)
         if entries:
             for listener in self._listeners:
                 _guarded(listener, entries)
-        for submitted, _, result in done:
+        self._answer(group)
+
+    def _answer(self, group: _Group) -> None:
+        for submitted, _, result in group.done:
             submitted.done.set_result(result)
-        for submitted, error in failed:
+        for submitted, error in group.failed:
             submitted.done.set_exception(error)
 
-    def _abandon(self, group: list[_Submitted[Any]], done: list[Transaction], error: Exception) -> None:
-        log.error("store could not commit", reason=str(error), jobs=len(group))
-        for tx in reversed(done):
-            tx._unwind(0, 0, 0, 0)
-        with suppress(SQLAlchemyError):
-            self._connection.rollback()
-        with suppress(SQLAlchemyError):
-            self._connection.close()
-        with suppress(SQLAlchemyError):
-            self._connection = self._writer_engine.connect()
-        self._note_health(str(error))
-        for submitted in group:
-            submitted.done.set_exception(StoreUnavailable(str(error)))
+    def _abandon(self, group: _Group, error: Exception) -> None:
+        """The group doesn't stand: memory goes back, everybody is told why."""
+        reason = self._database.reason(error)
+        log.error("store could not commit", reason=reason, jobs=len(group.jobs))
+        for _, tx, _ in reversed(group.done):
+            tx.take_back()
+        self._roll_back()
+        self._note_health(reason)
+        for submitted in group.jobs:
+            submitted.done.set_exception(StoreUnavailable(reason))
+
+    def _settle_doubt(self, group: _Group, after: _Standing, error: Exception) -> None:
+        """The answer to the commit never came: keeps the group in hand until the database can be asked."""
+        reason = self._database.reason(error)
+        log.error("store doesn't know whether it committed", reason=reason, jobs=len(group.jobs))
+        self._drop_session()
+        self._note_health(f"{reason}; whether the last transaction stands is being asked")
+        stands = self._ask(after)
+        log.warning("store asked", stands=stands, mark=after.mark.n)
+        if stands:
+            self._settle(group, after)
+        else:
+            self._abandon(group, StoreUnavailable(_ABANDONED) if stands is None else error)
+
+    def _ask(self, after: _Standing) -> bool | None:
+        """Whether the transaction that would lead to `after` stands; None: the hub stopped before it knew."""
+        while True:
+            last_try = self._ending.is_set()
+            try:
+                session = self._database.connect(guest=self._guest)
+                try:
+                    found, stands = _standing(session), _stands(session, after.mark)
+                except BaseException:
+                    session.close()
+                    raise
+            except (SQLAlchemyError, StoreUnavailable) as error:
+                self._note_health(
+                    f"{self._database.reason(error)}; whether the last transaction stands is being asked"
+                )
+                self._refuse_waiting()
+                if last_try:
+                    return None
+                self._ending.wait(self._pauses.next_s())
+                continue
+            self._pauses.reset()
+            self._session = session
+            if not self._guest and found != (after if stands else self._standing):
+                self._fall_behind(found)
+            return stands
+
+    def _refuse_waiting(self) -> None:
+        """Who has queued meanwhile is told at once; the word to end stays in the queue."""
+        ending = False
+        with suppress(queue.Empty):
+            while True:
+                waiting = self._jobs.get_nowait()
+                if waiting is None:
+                    ending = True
+                elif waiting.done.set_running_or_notify_cancel():
+                    waiting.done.set_exception(StoreUnavailable(self._health.reason))
+        if ending:
+            self._jobs.put(None)
+
+    def _open_session(self) -> sa.Connection:
+        """The writer's session, made anew where it was lost. Raises `StoreUnavailable`."""
+        if self._behind:
+            raise StoreTaken(self._behind)
+        if self._session is not None:
+            return self._session
+        if self._pauses.left_s > 0:
+            raise StoreUnavailable(self._health.reason)
+        try:
+            session = self._database.connect(guest=self._guest)
+            try:
+                found = _standing(session)
+            except BaseException:
+                session.close()
+                raise
+        except (SQLAlchemyError, StoreUnavailable) as error:
+            self._pauses.next_s()
+            reason = self._database.reason(error)
+            self._note_health(reason)
+            raise StoreUnavailable(reason) from error
+        self._pauses.reset()
+        self._session = session
+        if found != self._standing and not self._guest:
+            self._fall_behind(found)
+            raise StoreTaken(self._behind)
+        return session
+
+    def _fall_behind(self, found: _Standing) -> None:
+        """Somebody else has written: memory here is no longer true, and nothing may follow on it."""
+        self._behind = (
+            f"another process has written to this store: it stands at transaction {found.mark.n}, entry "
+            f"{found.chain.seq}, not at {self._standing.mark.n}, {self._standing.chain.seq}; restart the hub"
+        )
+        self._note_health(self._behind)
+        log.critical("store has fallen behind", reason=self._behind)
+
+    def _roll_back(self) -> None:
+        if self._session is None:
+            return
+        try:
+            self._database.rollback(self._session)
+        except (SQLAlchemyError, StoreUnavailable):
+            self._drop_session()
+
+    def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(SQLAlchemyError, StoreUnavailable):
+                session.invalidate()
+            with suppress(SQLAlchemyError):
+                session.close()
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied > _TIDY_EVERY_S:
+            self._tidied = time.monotonic()
+            self._reads.end_old()
 
     def _note_health(self, reason: str) -> None:
         if self._health.ok != (not reason) or self._health.reason != reason:
-            self._health = StoreHealth(ok=not reason, since=self._clock(), reason=reason)
+            since = self._clock() if self._health.ok != (not reason) else self._health.since
+            self._health = StoreHealth(ok=not reason, since=since, reason=reason)
+
+
+class _Pauses:
+    """How long to leave an unreachable database alone: longer each time, never in step with others."""
+
+    def __init__(self) -> None:
+        self._length_s = _FIRST_PAUSE_S
+        self._until = 0.0
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the pause."""
+        return max(0.0, self._until - time.monotonic())
+
+    def next_s(self) -> float:
+        """Begins a pause; how long it is."""
+        length_s = self._length_s * random.uniform(0.6, 1.0)
+        self._length_s = min(_LONGEST_PAUSE_S, self._length_s * 2)
+        self._until = time.monotonic() + length_s
+        return length_s
+
+    def reset(self) -> None:
+        """It was reached."""
+        self._length_s, self._until = _FIRST_PAUSE_S, 0.0
+
+
+def _claim(database: Database, beside: bool) -> bool:
+    """Takes the store for ourselves; True: it is another's, and we are beside it."""
+    try:
+        database.claim(0.0 if beside else _CLAIM_WITHIN_S)
+    except StoreTaken:
+        if not beside:
+            raise
+        return True
+    return False
+
+
+def _standing(session: sa.Connection) -> _Standing:
+    """What stands, read outside any transaction of ours."""
+    end = sa.select(entries_table.c.seq, entries_table.c.hash).order_by(entries_table.c.seq.desc()).limit(1)
+    last = sa.select(commits.c.n, commits.c.writer).order_by(commits.c.n.desc()).limit(1)
+    entry, mark = session.execute(end).first(), session.execute(last).first()
+    return _Standing(
+        Chain(int(entry[0]), str(entry[1])) if entry else Chain(),
+        Mark(int(mark[0]), str(mark[1])) if mark else Mark(),
+    )
+
+
+def _stands(session: sa.Connection, mark: Mark) -> bool:
+    ours = (commits.c.n == mark.n) & (commits.c.writer == mark.writer)
+    return session.execute(sa.select(commits.c.n).where(ours)).first() is not None
 
 
 def _guarded(call: Callable[[Any], None], argument: object) -> None:
@@ -362,62 +493,3 @@ def _guarded(call: Callable[[Any], None], argument: object) -> None:
         call(argument)
     except Exception:  # supervision of listeners: what is committed stays committed, whoever trips over it
         log.exception("commit listener failed")
-
-
-def _row(entry: Entry, body: bytes) -> dict[str, Any]:
-    return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "kind": entry.kind.value,
-        "subject": entry.subject,
-        "place": entry.place,
-        "actor": entry.actor,
-        "cause": entry.cause,
-        "late": entry.late,
-        "body": body.decode(),
-        "hash": entry.hash,
-    }
-
-
-def as_entry(row: sa.Row[Any]) -> Entry:
-    """A row of `entries` as a value."""
-    return Entry(
-        seq=row.seq,
-        at=row.at,
-        kind=EntryKind(row.kind),
-        subject=row.subject,
-        place=row.place,
-        body=msgspec.json.decode(row.body),
-        actor=row.actor,
-        cause=row.cause,
-        late=row.late,
-        hash=row.hash,
-    )
-
-
-def _engines(url: sa.URL) -> tuple[sa.Engine, sa.Engine]:
-    """Writer and reader engines for `url`."""
-    if url.get_backend_name() != "sqlite":
-        engine = sa.create_engine(url)
-        return engine, engine
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    writer = sa.create_engine(url, connect_args={"check_same_thread": False}, poolclass=sa.StaticPool)
-    reader = sa.create_engine(url, connect_args={"check_same_thread": False}, pool_size=6)
-    _prepare_sqlite(writer, "BEGIN IMMEDIATE", ("journal_mode=wal", "synchronous=full", "foreign_keys=on"))
-    _prepare_sqlite(reader, "BEGIN", ("query_only=on",))
-    return writer, reader
-
-
-def _prepare_sqlite(engine: sa.Engine, begin: str, pragmas: Sequence[str]) -> None:
-    """Takes transaction control from the driver, which would commit before DDL and begin too late."""
-
-    @sa.event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        for pragma in (*pragmas, "busy_timeout=10000"):
-            connection.execute(f"pragma {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def began(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)

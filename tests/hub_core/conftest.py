@@ -245,9 +245,9 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: HandClock) -> Iterator[Store]:
-    """A fresh store on disk."""
-    opened = Store.open(f"sqlite:///{tmp_path}/hub.db", clock=clock)
+def store(store_url: str, clock: HandClock) -> Iterator[Store]:
+    """A fresh store, on each database in turn."""
+    opened = Store.open(store_url, clock=clock)
     yield opened
     opened.close()
 

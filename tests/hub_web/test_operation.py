@@ -166,8 +166,7 @@ def test_logs_are_json_lines_without_secrets(written: io.StringIO) -> None:
 
 def test_nothing_secret_reaches_the_log_of_a_hub(running: Running) -> None:
     """The store of this hub holds a camera's password sealed, and nowhere in the clear."""
-    with sa.create_engine(running.hub.store._writer_engine.url).connect() as connection:
-        path = connection.execute(sa.text("pragma database_list")).first()
+    path = running.hub.store.query(lambda c: c.execute(sa.text("pragma database_list")).first())
     assert path is not None
     for file in Path(path[2]).parent.glob("hub.db*"):
         assert b"s3cret-pw" not in file.read_bytes()

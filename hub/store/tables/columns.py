@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Integer
+from sqlalchemy import BigInteger, Dialect, Integer, String
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator
 
 Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -28,3 +29,14 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Integer → aware datetime in UTC."""
         return None if value is None else _EPOCH + int(value) * _MICROSECOND
+
+
+@compiles(String, "postgresql")
+def _as_postgresql_text(
+    _type: String, _compiler: Any, *, type_expression: object = None, **_more: Any
+) -> str:
+    """Names on PostgreSQL compare by their bytes, as on SQLite, whatever the database's collation.
+
+    Nor does a length refuse what SQLite takes: limits are checked where things come in.
+    """
+    return "VARCHAR" if type_expression is None else 'TEXT COLLATE "C"'
