@@ -72,10 +72,19 @@ class Desk:
     # From the field
 
     def observe(
-        self, tx: Transaction, observation: Observation, still_hash: str = "", cause: int | None = None
+        self,
+        tx: Transaction,
+        observation: Observation,
+        still_hash: str = "",
+        cause: int | None = None,
+        *,
+        overtaken: bool = False,
     ) -> None:
-        """Applies an observation that was stored in this transaction; `cause` is its entry, if it has one."""
-        self._sightings.take(Seen(tx, observation, still_hash, cause))
+        """Applies an observation that was stored in this transaction; `cause` is its entry, if it has one.
+
+        `overtaken`: something newer of the same thing is known already.
+        """
+        self._sightings.take(Seen(tx, observation, still_hash, cause, overtaken))
 
     def order_answered(self, tx: Transaction, command: str, ok: bool, reason: str = "") -> None:
         """How an order ended. Only `ok` without a reason is the terminal's own word that it has it.

@@ -1,41 +1,53 @@
 """The only way in: observations from the bus into the log, acknowledged after the commit.
 
-What is promised at each hop, and the clock rules, stand in `docs/design/log.md`.
+What is promised at each hop, and the clock rules, stand in `docs/design/no-loss.md`.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 from prometheus_client import Counter as MetricCounter
 
 from hub import metrics
+from hub.arrivals import Arrivals
+from hub.deliveries import Item, Junk, late_by_sender, understood, unstorable
 from hub.desk import Desk
+from hub.domain.entry import EntryKind
 from hub.domain.freshness import lateness_at
+from hub.domain.overtaking import Newest, Origin
 from hub.recording import record
 from hub.registers import Registers
-from hub.store import fixes, quarantine
+from hub.standings import Gaps, Key, Standing
+from hub.store import fixes, quarantine, senders
 from hub.store import log as stored_log
 from hub.store.blobs import Blobs
 from hub.store.engine import Store, StoreUnavailable, Transaction
 from hub.watch import Watch
 from wire import codec, topics
 from wire.bus import Bus, Message
-from wire.observations import Heartbeat, Lateness, Motion, Observation, PointState, Position
+from wire.observations import Heartbeat, Lateness, Loss, Motion, Observation, PointState, Position
+from wire.spans import Span, Spans
 
 log = structlog.get_logger(__name__)
 
+__all__ = ["MAX_BATCH", "Intake", "judged", "understood"]
+
 MAX_BATCH = 500
-MAX_WAITING = 20_000
-"""Beyond this the network thread waits, and with it the broker: unacknowledged, nothing is lost."""
-MAX_BEYOND = 10_000
-"""Numbers noted beyond a gap; what is beyond them is stored and simply comes again."""
+MAX_TOLD_SPANS = 200
+HISTORY_SHARE = 50
+"""Of each batch, at least so many are history while there is any: it never stands still."""
+LOOK_S = 1.0
+"""How often gaps are looked at."""
+RECALLED = 20_000
+"""Entries read at the start, to know what is newest of each point."""
 
 QUARANTINED = MetricCounter(
     "jifang_quarantined",
@@ -46,63 +58,20 @@ QUARANTINED = MetricCounter(
 DUPLICATES = MetricCounter(
     "jifang_duplicates", "Deliveries of observations already stored", registry=metrics.REGISTRY
 )
-
-
-@dataclass(slots=True)
-class Standing:
-    """Where one sender's epoch stands: everything up to `mark` is stored, and some of what lies beyond."""
-
-    mark: int = 0
-    beyond: set[int] = field(default_factory=set)
-
-    def copy(self) -> Standing:
-        """A standing of its own."""
-        return Standing(self.mark, set(self.beyond))
-
-    def stored(self, seq: int) -> None:
-        """`seq` is stored, now or before."""
-        if seq > self.mark and len(self.beyond) < MAX_BEYOND:
-            self.beyond.add(seq)
-        self._close_up()
-
-    def floor(self, seq: int) -> None:
-        """The sender holds nothing up to `seq` any more."""
-        if seq > self.mark:
-            self.mark = seq
-            self.beyond = {one for one in self.beyond if one > seq}
-        self._close_up()
-
-    def _close_up(self) -> None:
-        while self.mark + 1 in self.beyond:
-            self.mark += 1
-            self.beyond.discard(self.mark)
-
-
-@dataclass(slots=True)
-class _Junk:
-    """What goes to quarantine."""
-
-    protocol: str
-    peer: str
-    reason: str
-    cause: str
-    raw: bytes
-    size: int
-    count: int = 1
-    heard_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Item:
-    """One thing that was delivered, understood as far as it could be."""
-
-    message: Message
-    envelope: codec.Envelope | None = None
-    last: bool = True
-    """The last of its message: then the message may be acknowledged."""
-    floor: tuple[str, codec.Stored] | None = None
-    junk: _Junk | None = None
-    still_hash: str = ""
+LET_GO = MetricCounter(
+    "jifang_history_let_go",
+    "Messages of history that found no room; their senders hold them still",
+    registry=metrics.REGISTRY,
+)
+ASKED = MetricCounter(
+    "jifang_gaps_asked", "Runs of numbers asked for again, by sender", ["sender"], registry=metrics.REGISTRY
+)
+MISSING = MetricCounter(
+    "jifang_observations_missing",
+    "Numbers that no sender holds and that are not in this log",
+    ["sender"],
+    registry=metrics.REGISTRY,
+)
 
 
 @dataclass(slots=True)
@@ -113,7 +82,45 @@ class _Outcome:
     """Identities that got an entry, with its number."""
     fixes: list[Observation] = field(default_factory=list)
     duplicates: int = 0
-    junk: list[_Junk] = field(default_factory=list)
+    junk: list[Junk] = field(default_factory=list)
+
+
+class _Moves:
+    """Where senders stand after a batch."""
+
+    def __init__(self, before: Mapping[Key, Standing]) -> None:
+        self._before = before
+        self.standings: dict[Key, Standing] = {}
+        self.touched: dict[Key, list[int]] = {}
+        """Numbers stored beyond a gap by this batch."""
+        self.missing: dict[Key, list[Span]] = {}
+
+    def standing(self, key: Key) -> Standing:
+        """To be moved."""
+        if key not in self.standings:
+            before = self._before.get(key)
+            self.standings[key] = before.copy() if before is not None else Standing()
+        return self.standings[key]
+
+    def stored(self, key: Key, seq: int) -> None:
+        """A number is dealt with."""
+        standing = self.standing(key)
+        standing.stored(seq)
+        if seq > standing.mark:
+            self.touched.setdefault(key, []).append(seq)
+
+    def floor(self, key: Key, told: codec.Floor) -> None:
+        """A sender holds these no more. A hub that never had anything of the epoch misses nothing of it."""
+        standing = self.standing(key)
+        known = standing.mark > 0
+        missing = [*standing.floor(told.seq), *standing.gone(told.gone)]
+        if missing and known:
+            self.missing.setdefault(key, []).extend(missing)
+
+    def changed(self, key: Key) -> bool:
+        """Whether the store must be told."""
+        before, after = self._before.get(key), self.standings[key]
+        return before is None or before.mark != after.mark or before.beyond != after.beyond
 
 
 class Intake:
@@ -128,17 +135,28 @@ class Intake:
         self._registers = registers
         self._blobs = blobs
         self._watch = watch
-        self._waiting: queue.Queue[Message | None] = queue.Queue(MAX_WAITING)
-        self._standings = {key: Standing(mark) for key, mark in store.query(stored_log.marks).items()}
+        self._arrivals = Arrivals()
+        self._standings = {
+            key: Standing.parse(mark, beyond)
+            for key, (mark, beyond) in store.query(senders.standings).items()
+        }
+        self._gaps = Gaps()
+        self._looked_s = 0.0
+        self._newest = Newest()
+        store.query(self._recall)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._pause_s = 0.5
 
     def start(self) -> None:
-        """Begins to take in."""
+        """Begins to take in; says to each sender where it stands, whatever a former life said."""
         self._thread.start()
+        latest = {sender: (sender, epoch) for sender, epoch in self._standings}
+        for key in latest.values():
+            self._tell_stored(key, self._standings[key], ())
         for pattern in (topics.ALL_OBSERVATIONS, topics.ALL_FLOORS, topics.ALL_REJECTED):
-            self._bus.consume(pattern, self._waiting.put)
+            self._bus.consume(pattern, self._arrivals.put_news)
+        self._bus.consume(topics.ALL_HISTORY, self._on_history)
         self._bus.consume(topics.ALL_STATUS, self._on_status)
         self._bus.on_link(self._on_link)
         self._on_link(self._bus.connected, "" if self._bus.connected else "not connected yet")
@@ -146,8 +164,20 @@ class Intake:
     def stop(self) -> None:
         """Ends after the batch in hand; what is unacknowledged comes again."""
         self._stop.set()
-        self._waiting.put(None)
+        self._arrivals.close()
         self._thread.join(10)
+
+    def _recall(self, connection: sa.Connection) -> None:
+        """What the log's end says of each point: an older state that still comes must not undo it."""
+        since = stored_log.head(connection) - RECALLED
+        for entry in stored_log.after(
+            connection, max(0, since), limit=RECALLED, kinds=(EntryKind.OBSERVATION,)
+        ):
+            self._newest.recall(entry.body)
+
+    def _on_history(self, message: Message) -> None:
+        if not self._arrivals.put_history(message):
+            LET_GO.inc()
 
     def _on_link(self, up: bool, reason: str) -> None:
         self._watch.tell("broker", up, reason)
@@ -165,67 +195,72 @@ class Intake:
             batch = self._gather()
             if batch:
                 self._take(batch)
+            self._ask_again()
 
-    def _gather(self) -> list[_Item]:
-        message = self._waiting.get()
-        gathered: list[_Item] = []
-        while message is not None:
-            gathered += understood(message)
-            if len(gathered) >= MAX_BATCH:
-                break
-            try:
-                message = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-        return gathered
+    def _gather(self) -> list[Item]:
+        self._arrivals.wait(LOOK_S)
+        messages = self._arrivals.take(MAX_BATCH, HISTORY_SHARE, _items_in)
+        return [item for message in messages for item in understood(message)]
 
-    def _take(self, batch: list[_Item]) -> None:
+    def _ask_again(self) -> None:
+        """Asks senders for numbers missing below what is stored, where that doesn't settle by itself."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        for (sender, epoch), spans in self._gaps.due(self._standings, now_s).items():
+            ASKED.labels(sender).inc(len(spans))
+            again = codec.Again(epoch=epoch, spans=tuple(spans))
+            self._bus.publish(topics.AGAIN.format(sender=sender), codec.encode(again))
+
+    def _take(self, batch: list[Item]) -> None:
         """Stores a batch, however long the store takes to be able to, and only then acknowledges it."""
-        standings = self._advanced(batch)
+        moves = self._advanced(batch)
         while not self._stop.is_set():
             try:
-                outcome = self._store_batch(batch, standings)
+                outcome = self._store_batch(batch, moves)
                 break
             except (StoreUnavailable, OSError) as error:
                 log.error("intake waits for the store", reason=str(error), waiting=len(batch))
                 self._stop.wait(self._pause_s)
         else:
             return
-        self._standings.update(standings)
+        self._standings.update(moves.standings)
         for item in batch:
             if item.last:
                 item.message.ack()
-        self._confirm(standings)
+        for key, standing in moves.standings.items():
+            self._tell_stored(key, standing, standing.beyond.around(Spans.of(moves.touched.get(key, ()))))
         _count(outcome)
 
-    def _advanced(self, batch: Iterable[_Item]) -> dict[tuple[str, str], Standing]:
-        moved: dict[tuple[str, str], Standing] = {}
-
-        def standing(sender: str, epoch: str) -> Standing:
-            key = (sender, epoch)
-            if key not in moved:
-                moved[key] = self._standings.get(key, Standing()).copy()
-            return moved[key]
-
+    def _advanced(self, batch: Iterable[Item]) -> _Moves:
+        moves = _Moves(self._standings)
+        now_s = time.monotonic()
         for item in batch:
-            if item.envelope is not None:
-                standing(item.envelope.sender, item.envelope.epoch).stored(item.envelope.seq)
+            head = item.envelope or item.head
+            if head is not None:
+                self._gaps.hear(head.sender, head.epoch, now_s)
+                moves.stored((head.sender, head.epoch), head.seq)
+                loss = item.envelope.observation.body if item.envelope is not None else None
+                if isinstance(loss, Loss) and loss.reason == "item_damaged":
+                    moves.standing((head.sender, head.epoch)).gone(loss.spans)
             elif item.floor is not None:
                 sender, told = item.floor
-                standing(sender, told.epoch).floor(told.seq)
-        return moved
+                self._gaps.hear(sender, told.epoch, now_s)
+                moves.floor((sender, told.epoch), told)
+        return moves
 
-    def _store_batch(self, batch: Sequence[_Item], standings: dict[tuple[str, str], Standing]) -> _Outcome:
+    def _store_batch(self, batch: Sequence[Item], moves: _Moves) -> _Outcome:
         for item in batch:
             if item.envelope is not None and not item.still_hash:
                 item.still_hash = self._keep_still(item.envelope.observation)
         try:
-            return self._store.enqueue(lambda tx: self._write(tx, batch, standings)).result()
+            return self._store.enqueue(lambda tx: self._write(tx, batch, moves)).result()
         except (StoreUnavailable, OSError):
             raise
         except Exception as error:  # supervision: one observation that the rules trip over stops no other
             log.exception("a batch failed; its members go one by one", reason=str(error))
-            return self._store.enqueue(lambda tx: self._write_singly(tx, batch, standings)).result()
+            return self._store.enqueue(lambda tx: self._write_singly(tx, batch, moves)).result()
 
     def _keep_still(self, observation: Observation) -> str:
         body = observation.body
@@ -233,20 +268,16 @@ class Intake:
             return self._blobs.put(body.still)
         return ""
 
-    def _write(
-        self, tx: Transaction, batch: Sequence[_Item], standings: dict[tuple[str, str], Standing]
-    ) -> _Outcome:
+    def _write(self, tx: Transaction, batch: Sequence[Item], moves: _Moves) -> _Outcome:
         outcome = _Outcome()
         known = self._known(tx, batch)
         for item in batch:
             self._write_item(tx, item, known, outcome)
         _write_identities(tx, outcome)
-        self._write_marks(tx, standings)
+        self._write_marks(tx, moves)
         return outcome
 
-    def _write_singly(
-        self, tx: Transaction, batch: Sequence[_Item], standings: dict[tuple[str, str], Standing]
-    ) -> _Outcome:
+    def _write_singly(self, tx: Transaction, batch: Sequence[Item], moves: _Moves) -> _Outcome:
         outcome = _Outcome()
         known = self._known(tx, batch)
         for item in batch:
@@ -261,18 +292,17 @@ class Intake:
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - supervision, as in _store_batch
-                junk = _unstorable(item, error)
-                self._quarantine(tx, junk, outcome)
-        self._write_marks(tx, standings)
+                self._quarantine(tx, unstorable(item, error), outcome)
+        self._write_marks(tx, moves)
         return outcome
 
-    def _known(self, tx: Transaction, batch: Iterable[_Item]) -> set[str]:
+    def _known(self, tx: Transaction, batch: Iterable[Item]) -> set[str]:
         observations = [item.envelope.observation for item in batch if item.envelope is not None]
         logged = [one.id for one in observations if not _is_fix(one)]
         fixed = [one.id for one in observations if _is_fix(one)]
         return stored_log.known(tx.connection, logged) | fixes.known(tx.connection, fixed)
 
-    def _write_item(self, tx: Transaction, item: _Item, known: set[str], outcome: _Outcome) -> None:
+    def _write_item(self, tx: Transaction, item: Item, known: set[str], outcome: _Outcome) -> None:
         if item.junk is not None:
             self._quarantine(tx, item.junk, outcome)
         elif item.envelope is not None:
@@ -280,12 +310,25 @@ class Intake:
             if observation.id in known:
                 outcome.duplicates += 1
                 return
+            observation = late_by_sender(observation, history=item.history)
             observation = judged(observation, *self._watch.readings(tx.now))
-            self._write_observation(tx, observation, item.still_hash, outcome)
+            origin = Origin(item.envelope.sender, item.envelope.epoch, item.envelope.seq)
+            overtaken = self._newest.take(observation, origin, tx.on_undo)
+            if overtaken and not _is_fix(observation) and observation.lateness is Lateness.LIVE:
+                observation = msgspec.structs.replace(observation, lateness=Lateness.BUFFERED)
+            self._write_observation(tx, observation, item.still_hash, outcome, overtaken=overtaken)
             known.add(observation.id)
+        elif item.floor is not None:
+            self._note_outbox(tx, *item.floor)
 
     def _write_observation(
-        self, tx: Transaction, observation: Observation, still_hash: str, outcome: _Outcome
+        self,
+        tx: Transaction,
+        observation: Observation,
+        still_hash: str,
+        outcome: _Outcome,
+        *,
+        overtaken: bool,
     ) -> None:
         cause = None
         if _is_fix(observation):
@@ -294,9 +337,9 @@ class Intake:
             cause = record(tx, self._registers, observation, still_hash).seq
             outcome.entries.append((observation.id, cause))
         self._watch.hear(observation, tx.now)
-        self._desk.observe(tx, observation, still_hash, cause)
+        self._desk.observe(tx, observation, still_hash, cause, overtaken=overtaken)
 
-    def _quarantine(self, tx: Transaction, junk: _Junk, outcome: _Outcome) -> None:
+    def _quarantine(self, tx: Transaction, junk: Junk, outcome: _Outcome) -> None:
         quarantine.keep(
             tx.connection,
             protocol=junk.protocol,
@@ -311,16 +354,43 @@ class Intake:
         )
         outcome.junk.append(junk)
 
-    def _write_marks(self, tx: Transaction, standings: dict[tuple[str, str], Standing]) -> None:
-        for (sender, epoch), standing in standings.items():
-            before = self._standings.get((sender, epoch))
-            if before is None or before.mark != standing.mark:
-                stored_log.set_mark(tx.connection, sender, epoch, standing.mark, tx.now)
+    def _note_outbox(self, tx: Transaction, sender: str, told: codec.Floor) -> None:
+        """A sender that can take in nothing stands on the desk as a part of ours that is down."""
+        name = f"outbox:{sender}"
+        if told.trouble or any(part.name == name for part in self._desk.snapshot().hub.parts):
+            self._desk.part(tx, name, not told.trouble, told.trouble)
 
-    def _confirm(self, standings: dict[tuple[str, str], Standing]) -> None:
-        for (sender, epoch), standing in standings.items():
-            stored = codec.Stored(epoch=epoch, seq=standing.mark)
-            self._bus.publish(topics.STORED.format(sender=sender), codec.encode(stored), retain=True)
+    def _write_marks(self, tx: Transaction, moves: _Moves) -> None:
+        for (sender, epoch), standing in moves.standings.items():
+            if moves.changed((sender, epoch)):
+                senders.put(tx.connection, sender, epoch, standing.mark, standing.text, tx.now)
+        for (sender, epoch), missing in moves.missing.items():
+            self._tell_missing(tx, sender, epoch, missing)
+
+    def _tell_missing(self, tx: Transaction, sender: str, epoch: str, missing: Sequence[Span]) -> None:
+        """Numbers that their sender no longer holds and this log never had: confirmed by a hub whose later
+        state is gone (restored from a backup), or lost with a disk. A known loss stands in the log."""
+        count = Spans(missing).total
+        told = Observation(
+            source="hub:intake",
+            body=Loss(
+                reason="not_in_this_log",
+                count=count,
+                since=tx.now,
+                spans=tuple(missing[:MAX_TOLD_SPANS]),
+                detail=f"{sender}:{epoch}",
+            ),
+            heard_at=tx.now,
+            id=f"hub:missing:{sender}:{epoch}:{missing[0][0]}-{missing[-1][1]}:{tx.head}",
+        )
+        entry = record(tx, self._registers, told)
+        stored_log.remember(tx.connection, [(told.id, entry.seq)])
+        tx.after_commit(lambda _head: MISSING.labels(sender).inc(count))
+        log.error("observations are in no log", sender=sender, epoch=epoch, count=count)
+
+    def _tell_stored(self, key: Key, standing: Standing, beyond: Sequence[Span]) -> None:
+        stored = codec.Stored(epoch=key[1], seq=standing.mark, beyond=tuple(beyond))
+        self._bus.publish(topics.STORED.format(sender=key[0]), codec.encode(stored), retain=True)
 
 
 def judged(observation: Observation, now: datetime, *readings: datetime) -> Observation:
@@ -336,74 +406,9 @@ def judged(observation: Observation, now: datetime, *readings: datetime) -> Obse
     return msgspec.structs.replace(observation, lateness=lateness)
 
 
-def understood(message: Message) -> list[_Item]:
-    """A delivery as what it says, or as what is to be quarantined."""
-    _, family, sender = message.topic.split("/", 2)
-    try:
-        if family == "obs":
-            return _observations(message, sender)
-        if family == "floor":
-            return [_Item(message, floor=(sender, codec.decode(message.payload, codec.Stored)))]
-        return [_Item(message, junk=_as_junk(codec.decode(message.payload, codec.Rejected)))]
-    except codec.WireError as error:
-        return [_Item(message, junk=_own_junk(message, error.reason))]
-
-
-def _observations(message: Message, sender: str) -> list[_Item]:
-    envelopes = codec.decode_envelopes(message.payload)
-    if not envelopes:
-        raise codec.WireError("$: holds no envelope", message.payload)
-    for envelope in envelopes:
-        _check(envelope, sender, message.payload)
-    items = [_Item(message, envelope=envelope, last=False) for envelope in envelopes]
-    items[-1].last = True
-    return items
-
-
-def _check(envelope: codec.Envelope, sender: str, raw: bytes) -> None:
-    """Raises `codec.WireError` for what the store couldn't hold or the desk couldn't place."""
-    if envelope.sender != sender:
-        raise codec.WireError(f"$.sender: {envelope.sender!r} on the topic of {sender!r}", raw)
-    if not 0 < len(envelope.observation.id) <= 300:
-        raise codec.WireError("$.observation.id: must have 1 to 300 characters", raw)
-    if len(envelope.observation.source) > 200:
-        raise codec.WireError("$.observation.source: has over 200 characters", raw)
-    body = envelope.observation.body
-    if isinstance(body, Position) and not (abs(body.lat) <= 90 and abs(body.lon) <= 180):
-        raise codec.WireError("$.observation.body: is no place on earth", raw)
-
-
-def _as_junk(rejected: codec.Rejected) -> _Junk:
-    return _Junk(
-        rejected.protocol,
-        rejected.peer,
-        rejected.reason,
-        rejected.cause,
-        rejected.raw,
-        rejected.size,
-        rejected.count,
-        _instant(rejected.heard_at_ms),
-    )
-
-
-def _instant(ms: int) -> datetime | None:
-    """Milliseconds since 1970 as an instant; None for what is none."""
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC) if ms > 0 else None
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _own_junk(message: Message, reason: str) -> _Junk:
-    payload = message.payload
-    return _Junk("bus", message.topic, reason, "not_ours", payload, len(payload))
-
-
-def _unstorable(item: _Item, error: Exception) -> _Junk:
-    reason = f"understood but not storable: {type(error).__name__}: {error}"
-    junk = _own_junk(item.message, reason)
-    junk.cause = "not_storable"
-    return junk
+def _items_in(message: Message) -> int:
+    """About how many observations a message holds, without decoding it."""
+    return max(1, message.payload.count(b'"epoch":'))
 
 
 def _write_identities(tx: Transaction, outcome: _Outcome) -> None:

@@ -25,6 +25,7 @@ from hub.domain.unit import Unit, UnitLink, UnitStatus
 from hub.registers import Located, Registers
 from hub.store.engine import Transaction
 from wire.observations import (
+    NEWS_LIMIT,
     Arming,
     ArmState,
     Condition,
@@ -51,6 +52,8 @@ class Seen:
     observation: Observation
     still: str
     cause: int | None
+    overtaken: bool = False
+    """Something newer of the same is known: it is kept, and changes nothing."""
 
     @property
     def now(self) -> datetime:
@@ -61,6 +64,11 @@ class Seen:
     def late(self) -> bool:
         """History: it may end things, and begins none (promise 4)."""
         return self.observation.lateness is not Lateness.LIVE
+
+    @property
+    def old_news(self) -> bool:
+        """It lay with one of our own parts: the device spoke then, not now."""
+        return self.overtaken or (self.late and self.now - self.observation.heard_at > NEWS_LIMIT)
 
     @property
     def source(self) -> str:
@@ -87,6 +95,8 @@ class Sightings:
     def take(self, seen: Seen) -> None:
         """Applies one observation."""
         body = seen.observation.body
+        if seen.overtaken and not isinstance(body, Position):
+            return
         if isinstance(body, PointState):
             self._point(seen, body)
         elif isinstance(body, Position):
@@ -376,7 +386,7 @@ class Sightings:
 
     def _heard(self, seen: Seen) -> None:
         """The device itself said something just now."""
-        if seen.observation.lateness is Lateness.RETAINED:
+        if seen.observation.lateness is Lateness.RETAINED or seen.old_news:
             return
         if seen.source.startswith("panel:"):
             self._panel_heard(seen)
@@ -451,9 +461,11 @@ class Sightings:
             speed_kmh=body.speed_kmh,
             course_deg=body.course_deg,
             fix_at=seen.moment,
-            heard_at=seen.now,
-            link=UnitLink.ONLINE,
         )
+        if seen.overtaken:  # the car's link was lost after it said this
+            self._board.put_unit(seen.tx, moved, seen.cause, tell=False)
+            return
+        moved = replace(moved, heard_at=seen.now, link=UnitLink.ONLINE)
         self._put_heard(seen, unit, moved)
         if unit.incident:
             self._approach(seen, unit, body)
