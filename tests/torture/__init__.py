@@ -1,0 +1,1 @@
+"""Proves by killing: what was acknowledged is in the log once, whatever dies (docs/design/torture.md)."""
