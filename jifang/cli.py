@@ -141,6 +141,139 @@ def import_(
         raise typer.Exit(1) from error
 
 
+def _trouble(error: Exception) -> typer.Exit:
+    """What went wrong, on the screen; exit status 2: it wasn't done."""
+    screen.print(f"[red]未完成 · not done:[/red] {error}", highlight=False, soft_wrap=True)
+    return typer.Exit(2)
+
+
+@app.command()
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="备份文件 · an archive; default: the store"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出一个 JSON 对象 · print one JSON object")
+    ] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """从头到尾校验日志、审计日志与图片 · prove logs and pictures from end to end; status 1: broken."""
+    from hub.store.snapshot import NoStore
+    from jifang.keeping import show_verified
+    from jifang.steps import bars
+    from jifang.verify import UnknownFile, verify_file, verify_store
+
+    loaded, _path = _settings(settings)
+    try:
+        with bars(screen) as steps:
+            found = verify_file(file, steps) if file else verify_store(loaded.store_url, loaded.folder, steps)
+    except (NoStore, UnknownFile, OSError) as error:
+        raise _trouble(error) from error
+    show_verified(found, screen, as_json=as_json)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="备份文件 · the archive to make")],
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="一并备份 seal.key（谁持有即可读取设备口令）· include the key")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="覆盖已有文件 · replace a file that is there")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出一个 JSON 对象 · print one JSON object")
+    ] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """在线备份为一个文件 · back up the whole store as one file, while the hub runs; status 1: log broken."""
+    from hub.store.snapshot import NoStore
+    from jifang.backup import BackupOptions, BackupRefused
+    from jifang.backup import backup as make
+    from jifang.keeping import show_backup
+    from jifang.steps import bars
+    from wire.clock import utc_now
+
+    loaded, _path = _settings(settings)
+    options = BackupOptions(
+        store_url=loaded.store_url, data=loaded.folder, file=file, with_key=with_key, force=force
+    )
+    try:
+        with bars(screen) as steps:
+            manifest = make(options, utc_now(), steps)
+    except (BackupRefused, NoStore, OSError) as error:
+        raise _trouble(error) from error
+    show_backup(manifest, file, screen, as_json=as_json)
+    if manifest.log.broken_at is not None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="备份文件 · the archive")],
+    despite_break: Annotated[
+        bool,
+        typer.Option("--despite-break", help="备份时日志链已断也恢复 · even if its log was broken already"),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出一个 JSON 对象 · print one JSON object")
+    ] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """恢复到空的存储（SQLite 或 PostgreSQL）· restore into an empty store of either kind, all or nothing."""
+    from hub.store.archive import ArchiveError
+    from jifang.keeping import show_restored
+    from jifang.restore import RestoreOptions, RestoreRefused
+    from jifang.restore import restore as put_back
+    from jifang.steps import bars
+    from wire.clock import utc_now
+
+    loaded, _path = _settings(settings)
+    options = RestoreOptions(
+        file=file, store_url=loaded.store_url, data=loaded.folder, despite_break=despite_break
+    )
+    try:
+        with bars(screen) as steps:
+            restored = put_back(options, utc_now(), steps)
+    except (RestoreRefused, ArchiveError, OSError) as error:
+        raise _trouble(error) from error
+    show_restored(restored, screen, as_json=as_json)
+    if not restored.verified.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def retention(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="只列出将删除什么 · say what would go, delete nothing")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出一个 JSON 对象 · print one JSON object")
+    ] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """各类数据保存多久、现在会删除什么 · how long what is kept, and what would go now."""
+    from hub.store.snapshot import NoStore
+    from jifang.keeping import plan_of, show_plan
+    from wire.clock import utc_now
+
+    loaded, _path = _settings(settings)
+    if not dry_run:
+        screen.print(
+            "删除由中枢在夜间自行完成；--dry-run 列出将删除什么 · the hub deletes by itself at night; "
+            "--dry-run says what would go"
+        )
+        raise typer.Exit(2)
+    try:
+        plan = plan_of(loaded.store_url, loaded.retention.terms, utc_now())
+    except (NoStore, OSError) as error:
+        raise _trouble(error) from error
+    show_plan(plan, screen, as_json=as_json)
+
+
 @user_app.command("add")
 def user_add(
     name: str,

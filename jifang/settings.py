@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from hub.domain.retention import TermRefused, Terms
 from wire.bus import Broker
+
+_TERMS = Terms()
 
 
 class SettingsError(ValueError):
@@ -63,6 +66,25 @@ class AdaptersPart(Struct, frozen=True, forbid_unknown_fields=True):
     run: bool = True
 
 
+class RetentionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Days that each class is kept; none under its floor (`hub.domain.retention`)."""
+
+    motion_days: int = _TERMS.motion
+    stills_days: int = _TERMS.stills
+    positions_days: int = _TERMS.positions
+    heartbeats_days: int = _TERMS.heartbeats
+    alarms_days: int = _TERMS.alarms
+    incidents_days: int = _TERMS.incidents
+    quarantine_days: int = _TERMS.quarantine
+    audit_days: int = _TERMS.audit
+
+    @property
+    def terms(self) -> Terms:
+        """As the hub takes them. Raises `TermRefused`."""
+        days = {name.removesuffix("_days"): getattr(self, name) for name in self.__struct_fields__}
+        return Terms(**days)
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything `jifang serve` needs to know."""
 
@@ -73,6 +95,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     jt808: Listener = Listener()
     edge: EdgePart = EdgePart()
     adapters: AdaptersPart = AdaptersPart()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def folder(self) -> Path:
@@ -88,9 +111,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 def parse(text: str) -> Settings:
     """TOML to settings. Raises `SettingsError`."""
     try:
-        return msgspec.toml.decode(text, type=Settings)
+        settings = msgspec.toml.decode(text, type=Settings)
+        _ = settings.retention.terms
     except msgspec.DecodeError as error:
         raise SettingsError(str(error)) from error
+    except TermRefused as error:
+        raise SettingsError(f"[retention] {error}") from error
+    return settings
 
 
 def load(path: Path | None) -> Settings:

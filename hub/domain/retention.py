@@ -63,8 +63,11 @@ FLOORS: Mapping[RetentionClass, Term] = {
 }
 
 
-class TermTooShort(ValueError):
-    """A class is to be kept for less than its floor: says which, how long at least, and who asks for it."""
+MOST_DAYS = 36_500
+
+
+class TermRefused(ValueError):
+    """A class can't be kept for so many days: says which, the bound, and who asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +87,11 @@ class Terms:
         for one in fields(self):
             days, term = getattr(self, one.name), FLOORS[RetentionClass(one.name)]
             if days < term.floor:
-                raise TermTooShort(
+                raise TermRefused(
                     f"{one.name}_days: {days} is under the floor of {term.floor} days ({term.source})"
                 )
+            if days > MOST_DAYS:
+                raise TermRefused(f"{one.name}_days: {days} is over {MOST_DAYS}, a hundred years")
 
     def days(self, of: RetentionClass) -> int:
         """Days that a class is kept."""

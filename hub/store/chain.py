@@ -6,9 +6,9 @@ database as from an archive. They stop at the first break.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -52,6 +52,28 @@ class EntryRow(Protocol):
     def body(self) -> str: ...
     @property
     def hash(self) -> str: ...
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class RawRow:
+    """A row of `entries` or `audit` as the database or an archive holds it; its instant is read when asked
+    for, so that one that can't be read breaks the chain and not the walk."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, names: Sequence[str], values: Sequence[Any]) -> None:
+        self._values = dict(zip(names, values, strict=False))
+
+    def __getattr__(self, name: str) -> Any:
+        """A column's value."""
+        try:
+            value = self._values[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+        return _EPOCH + value * _MICROSECOND if name == "at" else value
 
 
 class AuditRow(Protocol):

@@ -6,21 +6,17 @@ Instants travel as the integers that are stored, so nothing is rounded and nothi
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from hub.store.archive import ArchiveError, Column, Reader, TableHead, as_bytes
-from hub.store.chain import AuditWalk, ChainBreak, LogWalk
+from hub.store.chain import RawRow
 from hub.store.pruned import PrunedRun
 
 LEFT_OUT = ("commits", "sessions")
 """Of no use elsewhere: a writer's own bookkeeping, and sign-ins, which must not survive a restoring."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _PAGE = 1_000
 _KINDS: tuple[tuple[type[Any], str], ...] = (
     (sa.Boolean, "boolean"),
@@ -33,7 +29,7 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
 
 def head_of(table: sa.Table) -> TableHead:
     """Its columns as archived. Raises `ArchiveError` for a type that we have no form for."""
-    return TableHead(table.name, tuple(Column(one.name, _kind(one)) for one in table.columns))
+    return TableHead(str(table.name), tuple(Column(str(one.name), _kind(one)) for one in table.columns))
 
 
 def _kind(column: sa.Column[Any]) -> str:
@@ -119,26 +115,11 @@ def _follow(connection: sa.Connection, table: sa.Table) -> None:
 # Proving what an archive holds
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedRow:
-    """A row of `entries` or `audit` by name, its instant read."""
-
-    values: Mapping[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        """A column's value."""
-        try:
-            value = self.values[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-        return _EPOCH + value * _MICROSECOND if name == "at" else value
-
-
-def archived(table: sa.Table | TableHead, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
-    """Raw rows as the walks of `hub.store.chain` take them."""
-    names = [one.name for one in table.columns]
+def archived(head: TableHead, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """Archived rows as the walks of `hub.store.chain` take them."""
+    names = [one.name for one in head.columns]
     for row in rows:
-        yield ArchivedRow(dict(zip(names, row, strict=False)))
+        yield RawRow(names, row)
 
 
 def runs_in(reader: Reader) -> Iterator[PrunedRun]:
@@ -147,16 +128,3 @@ def runs_in(reader: Reader) -> Iterator[PrunedRun]:
         return
     for row in archived(reader.head("pruned"), reader.rows("pruned")):
         yield PrunedRun(row.first, row.last, row.hash)
-
-
-def walked(walk: LogWalk | AuditWalk, rows: Iterable[Any]) -> Iterator[Any]:
-    """Passes rows on and proves each; after a break the rest passes unproved."""
-    going = True
-    for row in rows:
-        going = going and walk.take(row)
-        yield row
-
-
-def as_break(walk: LogWalk) -> ChainBreak | None:
-    """The walk's end."""
-    return walk.end()

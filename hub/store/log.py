@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 
 from hub.domain.entry import Entry, EntryKind
 from hub.store import pruned
-from hub.store.chain import ChainBreak, LogWalk
+from hub.store.chain import ChainBreak, LogWalk, RawRow
 from hub.store.engine import as_entry
 from hub.store.tables.log import entries, observation_ids, senders
 
@@ -25,11 +24,11 @@ __all__ = [
     "known",
     "marks",
     "numbered",
+    "raw",
     "remember",
     "set_mark",
     "timeline",
     "verify",
-    "walk",
 ]
 
 _CHUNK = 500
@@ -82,29 +81,22 @@ def numbered(connection: sa.Connection, seqs: Sequence[int]) -> list[Entry]:
     return found
 
 
-def walk(connection: sa.Connection) -> Iterator[LogWalk]:
-    """Proves the chain from end to end on one snapshot; yields itself after each row, for whoever watches.
-
-    Consumed to its end it is done: `broken` holds the first break, if there is one.
-    """
-    proof = LogWalk(pruned.runs(connection))
-    for row in _all_rows(connection):
-        if not proof.take(row):
-            break
-        yield proof
-    proof.end()
-    yield proof
-
-
 def verify(connection: sa.Connection) -> tuple[int, ChainBreak | None]:
     """Walks the whole chain. Returns the number up to which it holds, and the first break if there is one."""
-    proof = deque(walk(connection), maxlen=1)[0]
-    return proof.count.head, proof.broken
+    proof = LogWalk(pruned.runs(connection))
+    for row in raw(connection, entries):
+        if not proof.take(row):
+            break
+    return proof.count.head, proof.end()
 
 
-def _all_rows(connection: sa.Connection) -> Iterator[sa.Row[Any]]:
-    query = sa.select(entries).order_by(entries.c.seq).execution_options(yield_per=_CHUNK)
-    yield from connection.execute(query)
+def raw(connection: sa.Connection, table: sa.Table) -> Iterator[Any]:
+    """Rows of `entries` or `audit` in order, as they stand there, for a walk of `hub.store.chain`."""
+    bare = [sa.type_coerce(one, sa.BigInteger) if one.name == "at" else one for one in table.c]
+    query = sa.select(*bare).order_by(table.c.seq).execution_options(yield_per=_CHUNK)
+    names = list(table.c.keys())
+    for row in connection.execute(query):
+        yield RawRow(names, row)
 
 
 def identity(connection: sa.Connection) -> str:
