@@ -7,7 +7,10 @@ import type {
   Incident,
   IncidentDetail,
   Problem,
+  QuarantineItem,
+  QuarantinePage,
   Registered,
+  Replayed,
   Session,
   Snapshot,
   TargetDetail,
@@ -187,6 +190,32 @@ export const devices = {
     json<Registered>(`/${kind}/${path(id)}`, { method: "DELETE", body: { reason } }),
   accept: (source: string, body: Accepting) =>
     json<Registered>(`/devices/${path(source)}/acceptance`, { method: "POST", body }),
+};
+
+export interface QuarantineFilter {
+  protocol: string;
+  cause: string;
+  /** RFC 3339; empty for any time. */
+  since: string;
+  /** Only what nobody has tried again yet. */
+  untried: boolean;
+}
+
+export const quarantine = {
+  list: (filter: QuarantineFilter, signal?: AbortSignal) => {
+    const query = new URLSearchParams({ limit: "500" });
+    if (filter.protocol) query.set("protocol", filter.protocol);
+    if (filter.cause) query.set("cause", filter.cause);
+    if (filter.since) query.set("since", filter.since);
+    if (filter.untried) query.set("untried", "true");
+    return json<QuarantinePage>(`/quarantine?${query}`, { signal });
+  },
+  item: (id: number, reason: string) => json<QuarantineItem>(`/quarantine/${id}?reason=${path(reason)}`),
+  rawUrl: (id: number, reason: string) => `${BASE}/quarantine/${id}/raw?reason=${path(reason)}`,
+  replay: (filter: QuarantineFilter) =>
+    json<Replayed>("/quarantine/replay", { method: "POST", body: filter }),
+  replayOne: (id: number) => json<Replayed>(`/quarantine/${id}/replay`, { method: "POST" }),
+  discard: (id: number, reason: string) => done(`/quarantine/${id}`, { method: "DELETE", body: { reason } }),
 };
 
 export const coverage = {

@@ -9,6 +9,7 @@ import { session, startFeed, stopFeed } from "./live";
 import { Coverage } from "./pages/Coverage";
 import { Desk, Ringer } from "./pages/Desk";
 import { Devices } from "./pages/Devices";
+import { Quarantine } from "./pages/Quarantine";
 import { SignIn } from "./pages/SignIn";
 import { type Page, route } from "./route";
 import { unlock } from "./sound";
@@ -65,12 +66,17 @@ function SignedIn({ onSignedOut }: { onSignedOut: () => void }) {
       {page === "desk" && <Desk id={here.id} onHelp={() => setHelp(true)} />}
       {page === "coverage" && <Coverage id={here.id} />}
       {page === "devices" && <Devices />}
+      {page === "quarantine" && <Quarantine />}
       {rights.includes("incidents.act") && <Ringer />}
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
   );
 }
 
-/** Who can't see incidents begins at the devices. */
-const allowed = (page: Page, rights: readonly Right[]): Page =>
-  page === "desk" && !rights.includes("incidents.see") ? "devices" : page;
+const NEEDED: Partial<Record<Page, Right>> = { desk: "incidents.see", quarantine: "quarantine.see" };
+
+/** Who can't see incidents begins at the devices; what else isn't theirs leads there too. */
+function allowed(page: Page, rights: readonly Right[]): Page {
+  const needed = NEEDED[page];
+  return needed && !rights.includes(needed) ? "devices" : page;
+}

@@ -1,15 +1,15 @@
-// Where the person is: `#/desk/{incident}`, `#/coverage/{target}`, `#/devices`.
+// Where the person is: `#/desk/{incident}`, `#/coverage/{target}`, `#/devices`, `#/quarantine`.
 
 import { createStore } from "./store";
 
-export type Page = "desk" | "coverage" | "devices";
+export type Page = "desk" | "coverage" | "devices" | "quarantine";
 export interface Route {
   page: Page;
   /** Incident, target or device that is open; empty for none. */
   id: string;
 }
 
-const PAGES = new Set<string>(["desk", "coverage", "devices"]);
+const PAGES = new Set<string>(["desk", "coverage", "devices", "quarantine"]);
 
 export function parseRoute(hash: string): Route {
   const [page = "", id = ""] = hash.replace(/^#\/?/, "").split("/");

@@ -580,12 +580,96 @@ export interface paths {
         };
         /**
          * Quarantine
-         * @description Messages that could not be decoded, newest first. Only for people of the root place: no place is known
-         *     of what could not be understood.
+         * @description Messages that could not be decoded, newest first, without their bytes. Only for people of the root
+         *     place: no place is known of what could not be understood.
          */
         get: operations["quarantine"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Quarantine Replay All
+         * @description Tries everything of a filter again, in the order in which it was first heard; `left`: ask once more.
+         */
+        post: operations["quarantine_replay_all"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{row}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine Item
+         * @description One message with its bytes as hexadecimal and text; audited with the reason.
+         */
+        get: operations["quarantine_item"];
+        put?: never;
+        post?: never;
+        /**
+         * Quarantine Discard
+         * @description Throws a message away, with a reason; the log keeps that it was, and who did it.
+         */
+        delete: operations["quarantine_discard"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{row}/raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine Raw
+         * @description The bytes as a file; audited with the reason.
+         */
+        get: operations["quarantine_raw"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{row}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Quarantine Replay
+         * @description Tries one message again: what is understood goes to the log as history, and never twice.
+         */
+        post: operations["quarantine_replay"];
         delete?: never;
         options?: never;
         head?: never;
@@ -977,6 +1061,12 @@ export interface components {
             troubles: components["schemas"]["Trouble"][];
         };
         /**
+         * Came
+         * @description What trying again came to. The first word of a row's outcome; part of the API.
+         * @enum {string}
+         */
+        Came: "understood" | "refused" | "truncated" | "unanswered";
+        /**
          * CameraView
          * @description A camera as it stands.
          */
@@ -1089,6 +1179,14 @@ export interface components {
             panels: components["schemas"]["PanelView"][];
             /** Trackers */
             trackers: components["schemas"]["TrackerView"][];
+        };
+        /**
+         * Discarded
+         * @description A row that is gone.
+         */
+        Discarded: {
+            /** Id */
+            id: number;
         };
         /**
          * DistrictShare
@@ -1714,8 +1812,60 @@ export interface components {
          */
         Quality: "sub" | "main";
         /**
+         * QuarantineItem
+         * @description A row with the bytes that are kept of it.
+         */
+        QuarantineItem: {
+            /** Hex */
+            hex: string;
+            row: components["schemas"]["Quarantined"];
+            /** Text */
+            text: string;
+        };
+        /**
+         * QuarantineOutcome
+         * @description What trying again came to.
+         */
+        QuarantineOutcome: {
+            came: components["schemas"]["Came"];
+            /** Observations */
+            observations: number;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * QuarantinePage
+         * @description Rows of a filter, and what is kept in all.
+         */
+        QuarantinePage: {
+            /** Made Room */
+            made_room: {
+                [key: string]: number;
+            };
+            /** Most */
+            most: number;
+            /** Rows */
+            rows: components["schemas"]["Quarantined"][];
+            /** Tallies */
+            tallies: components["schemas"]["QuarantineTally"][];
+        };
+        /**
+         * QuarantineTally
+         * @description What is kept of one protocol and cause.
+         */
+        QuarantineTally: {
+            /** Cause */
+            cause: string;
+            /** Protocol */
+            protocol: string;
+            /** Rows */
+            rows: number;
+            /** Times */
+            times: number;
+        };
+        /**
          * Quarantined
-         * @description A message that could not be decoded.
+         * @description A message that could not be decoded, without its bytes.
          */
         Quarantined: {
             /**
@@ -1723,25 +1873,32 @@ export interface components {
              * Format: date-time
              */
             at: string;
+            /** Cause */
+            cause: string;
             /**
              * First At
              * Format: date-time
              */
             first_at: string;
+            /** Heard At */
+            heard_at: string | null;
             /** Id */
             id: number;
+            outcome: components["schemas"]["QuarantineOutcome"] | null;
             /** Peer */
             peer: string;
             /** Protocol */
             protocol: string;
-            /** Raw Hex */
-            raw_hex: string;
             /** Reason */
             reason: string;
+            /** Replayed At */
+            replayed_at: string | null;
             /** Size */
             size: number;
             /** Times */
             times: number;
+            /** Truncated */
+            truncated: boolean;
         };
         /**
          * Readiness
@@ -1830,6 +1987,52 @@ export interface components {
             painted: number;
             /** Seq */
             seq: number;
+        };
+        /**
+         * ReplayWanted
+         * @description Which rows of the quarantine are tried again; all where nothing is named.
+         */
+        ReplayWanted: {
+            /**
+             * Cause
+             * @default
+             */
+            cause: string;
+            /**
+             * Protocol
+             * @default
+             */
+            protocol: string;
+            /**
+             * Since
+             * @default
+             */
+            since: string;
+            /**
+             * Untried
+             * @default false
+             */
+            untried: boolean;
+        };
+        /**
+         * Replayed
+         * @description What trying again came to.
+         */
+        Replayed: {
+            /** Left */
+            left: number;
+            /** Observations */
+            observations: number;
+            /** Refused */
+            refused: number;
+            /** Tried */
+            tried: number;
+            /** Truncated */
+            truncated: number;
+            /** Unanswered */
+            unanswered: number;
+            /** Understood */
+            understood: number;
         };
         /**
          * Resume
@@ -3413,6 +3616,10 @@ export interface operations {
     quarantine: {
         parameters: {
             query?: {
+                protocol?: string;
+                cause?: string;
+                since?: string | null;
+                untried?: boolean;
                 limit?: number;
             };
             header?: never;
@@ -3427,7 +3634,219 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Quarantined"][];
+                    "application/json": components["schemas"]["QuarantinePage"];
+                };
+            };
+            /** @description Refused, with the reason. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible now, with the reason. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_replay_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayWanted"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description Refused, with the reason. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible now, with the reason. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_item: {
+        parameters: {
+            query?: {
+                /** @description Why the bytes are looked at; required. */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantineItem"];
+                };
+            };
+            /** @description Refused, with the reason. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible now, with the reason. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_discard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Removal"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Discarded"];
+                };
+            };
+            /** @description Refused, with the reason. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible now, with the reason. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_raw: {
+        parameters: {
+            query?: {
+                /** @description Why the bytes are looked at; required. */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes as kept, at most 4 KiB. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Refused, with the reason. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible now, with the reason. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
                 };
             };
             /** @description Refused, with the reason. */

@@ -10,6 +10,7 @@ import { AddDevice } from "../devices/Forms";
 import { since, span } from "../format";
 import { type Key, named, t, useLanguage, word } from "../i18n";
 import { model, session } from "../live";
+import { hrefOf } from "../route";
 import { useStore, useTick } from "../store";
 import { PartsBanner } from "../ui/Banner";
 import { HealthMark, Notice } from "../ui/parts";
@@ -104,6 +105,11 @@ export function Devices() {
           />
           {t("devices.filter")}
         </label>
+        {rights.includes("quarantine.see") && (
+          <a class="button" data-testid="to-quarantine" href={hrefOf("quarantine")}>
+            {t("quarantine.link")}
+          </a>
+        )}
         {rights.includes("devices.change") && (
           <button
             type="button"

@@ -15,6 +15,7 @@ const NAV: readonly { page: Page; right: Right }[] = [
   { page: "desk", right: "incidents.see" },
   { page: "coverage", right: "coverage.see" },
   { page: "devices", right: "devices.see" },
+  { page: "quarantine", right: "quarantine.see" },
 ];
 
 export function Header({ onSignedOut }: { onSignedOut: () => void }) {
