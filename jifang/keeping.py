@@ -25,7 +25,8 @@ _KEYS = {
     "present": "现有封存密钥相符，设备口令可用 · the seal.key that is there fits",
     "absent": (
         "备份不含封存密钥：请把原机的 seal.key 放入数据目录，否则摄像机的登录信息须重新登记 · "
-        "the archive holds no key: put the old machine's seal.key into the data folder, or register the cameras' credentials again"
+        "the archive holds no key: put the old machine's seal.key into the data folder, "
+        "or register the cameras' credentials again"
     ),
     "other": (
         "数据目录里的 seal.key 不是原来那把：摄像机的登录信息无法解封 · "
@@ -108,7 +109,7 @@ def show_backup(manifest: Manifest, file: Path, screen: Console, *, as_json: boo
     if manifest.key.fingerprint and not manifest.key.included:
         screen.print(
             "不含封存密钥 seal.key：没有它，摄像机的登录信息无法恢复；请另行妥善保存，或用 --with-key · "
-            "without seal.key: keep it elsewhere (or use --with-key); without it the cameras' credentials are lost",
+            "without seal.key: keep it elsewhere (or use --with-key), the credentials are lost with it",
             soft_wrap=True,
         )
 
