@@ -461,11 +461,13 @@ class Sightings:
             speed_kmh=body.speed_kmh,
             course_deg=body.course_deg,
             fix_at=seen.moment,
+            # Overtaken: the car's link was lost after it said this.
+            heard_at=unit.heard_at if seen.overtaken else seen.now,
+            link=unit.link if seen.overtaken else UnitLink.ONLINE,
         )
-        if seen.overtaken:  # the car's link was lost after it said this
+        if seen.overtaken:
             self._board.put_unit(seen.tx, moved, seen.cause, tell=False)
             return
-        moved = replace(moved, heard_at=seen.now, link=UnitLink.ONLINE)
         self._put_heard(seen, unit, moved)
         if unit.incident:
             self._approach(seen, unit, body)
