@@ -13,6 +13,8 @@ from enum import Enum
 from wire.outbox import Mark
 
 PREFIX = "known|"
+_UNDER = "\x1f"
+"""Between a value that only the broker's copy told and the one that the device itself said before."""
 
 
 class News(Enum):
@@ -37,25 +39,30 @@ class Knowledge:
     def get(self, device: str, name: str) -> str | None:
         """The value last known."""
         kept = self._known.get(_key(device), {}).get(name)
-        return None if kept is None else kept[1:]
+        return None if kept is None else _value(kept)
 
     def of(self, device: str) -> dict[str, str]:
         """All values known of a device, by name."""
-        return {name: kept[1:] for name, kept in self._known.get(_key(device), {}).items()}
+        return {name: _value(kept) for name, kept in self._known.get(_key(device), {}).items()}
 
     def learn(self, device: str, name: str, value: str, *, rest: str, live: bool = True) -> News:
         """Takes in a value. `rest` is the value of a point at which nothing happens.
 
         A change that only the broker's copy told of becomes news once more when the device itself says it:
-        the copy may have overtaken the message.
+        the copy may have overtaken the message. Where the next copy agrees with what the device said last,
+        the one between was an old one, and a device that repeats itself is no news.
         """
         kept = self._known.get(_key(device), {}).get(name)
         if kept is None and value == rest:
             self._put(_key(device), name, "l" + value)
             return News.BASELINE
-        if kept is not None and kept[1:] == value and not (live and kept[0] == "r"):
+        if kept is not None and _value(kept) == value and not (live and kept[0] == "r"):
             return News.SAME
-        self._put(_key(device), name, ("l" if live else "r") + value)
+        said = None if kept is None else _said(kept)
+        if live or value == said:
+            self._put(_key(device), name, "l" + value)
+        else:
+            self._put(_key(device), name, "r" + value + ("" if said is None else _UNDER + said))
         return News.CHANGED
 
     def _put(self, device: str, name: str, kept: str) -> None:
@@ -73,3 +80,15 @@ class Knowledge:
 def _key(device: str) -> str:
     """Devices name themselves; the mark's separator may not come from them."""
     return device.replace("|", "%7C")
+
+
+def _value(kept: str) -> str:
+    """The value now believed."""
+    return kept[1:] if kept[0] == "l" else kept[1:].partition(_UNDER)[0]
+
+
+def _said(kept: str) -> str | None:
+    """What the device itself said last, as far as it is known."""
+    if kept[0] == "l":
+        return kept[1:]
+    return kept.partition(_UNDER)[2] if _UNDER in kept else None

@@ -120,6 +120,10 @@ class FieldConnection:
     def _take(self, message: Message, size: int) -> None:
         if self._broken.done():
             return  # an earlier one could not be stored; order is kept by taking none before it comes again
+        if message.retained and message.duplicate:
+            # An old copy that the broker repeats; the copy as it is now comes with each subscription.
+            message.ack()
+            return
         if self._deliveries.again(message):
             self._acknowledge_when_stored(message, self._pending.get(message.packet))
             return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.gps.datum import gcj02_from_wgs84, wgs84_from_gcj02
 from adapters.gps.judge import Register
 from adapters.knowledge import Knowledge, News
+from adapters.mqtt.driver import Family, FieldConnection, Taken
+from adapters.mqtt.heard import Heard
 from adapters.refusal import Refusal
 from adapters.rejects import Rejects
 from adapters.run import _secret
+from adapters.sender import Sender
+from wire.bus import Broker, Message, MqttBus
 from wire.codec import MAX_REJECTED_BYTES, Rejected
 from wire.work import Tracker
 
@@ -53,6 +58,50 @@ def test_a_value_is_news_once_and_again_when_the_device_itself_says_it() -> None
     after = Knowledge({mark.name: mark.value for mark in marks})
     assert after.learn("p|1", "zone", "1", rest="0") is News.SAME
     assert after.get("p|2", "zone") is None
+
+
+def test_an_old_copy_between_does_not_make_news_of_what_the_device_repeats() -> None:
+    """Found by torture: the broker delivered an old retained copy late, then the present one."""
+    knowledge = Knowledge({})
+    knowledge.learn("p|1", "zone", "0", rest="0")
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "0", rest="0", live=False) is News.CHANGED
+    assert knowledge.get("p|1", "zone") == "0"
+    knowledge = Knowledge({mark.name: mark.value for mark in knowledge.take_marks()})
+    assert knowledge.learn("p|1", "zone", "1", rest="0", live=False) is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.SAME
+    assert knowledge.learn("p|1", "zone", "0", rest="0") is News.CHANGED
+
+
+def test_a_change_that_a_copy_overtook_is_news_when_it_comes() -> None:
+    knowledge = Knowledge({})
+    knowledge.learn("p|1", "zone", "1", rest="0")
+    assert knowledge.learn("p|1", "zone", "0", rest="0", live=False) is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "0", rest="0") is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "1", rest="0", live=False) is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.CHANGED
+
+
+async def test_a_copy_that_the_broker_repeats_says_nothing(tmp_path: Path) -> None:
+    """Retained and DUP: it was sent before and may be older than what came since."""
+    bus = MqttBus(Broker(host="127.0.0.1", port=1), "never-started")
+    sender = Sender("adapter-test", tmp_path, bus)
+    heard: list[Heard] = []
+
+    def take(one: Heard) -> Taken:
+        heard.append(one)
+        return Taken()
+
+    family = Family(name="test", take=take, protocol_of=lambda _topic: "test")
+    connection = FieldConnection(Broker(host="127.0.0.1", port=1), "test", sender, family, lambda: NOW)
+    connection._broken = asyncio.get_running_loop().create_future()
+    acknowledged: list[bool] = []
+    for retained, duplicate in ((True, True), (True, False), (False, True)):
+        message = Message("zone", b"OFF", retained, duplicate, 7, lambda: acknowledged.append(True))
+        connection._take(message, 3)
+    assert [one.retained for one in heard] == [True, False]
+    assert len(acknowledged) == 3
+    sender.outbox.close()
 
 
 def test_a_terminal_is_known_by_its_number_without_leading_zeros() -> None:
