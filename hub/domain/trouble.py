@@ -20,6 +20,8 @@ class TroubleCode(StrEnum):
     """The database's server doesn't answer, is starting or is stopping."""
     LOCKED = "locked"
     """Another process holds the database."""
+    TAKEN = "taken"
+    """Another hub has written to it: this one must be started anew."""
     DISK_ERROR = "disk_error"
     FAILED = "failed"
     """Any other reason for which nothing can be stored; it stands in the hub's own journal."""
@@ -57,6 +59,7 @@ class Trouble:
 _WORDS: tuple[tuple[TroubleCode, tuple[str, ...]], ...] = (
     (TroubleCode.DISK_FULL, ("disk is full", "disk full", "no space left", "quota exceeded")),
     (TroubleCode.DISK_FULL, ("could not extend file", "diskfull")),
+    (TroubleCode.TAKEN, ("another process has written", "another hub writes")),
     (TroubleCode.READ_ONLY, ("readonly database", "read-only")),
     (
         TroubleCode.LOCKED,
@@ -78,6 +81,7 @@ _WORDS: tuple[tuple[TroubleCode, tuple[str, ...]], ...] = (
             "in recovery",
             "adminshutdown",
             "timeout expired",
+            "no answer from the database",
             "statement timeout",
         ),
     ),

@@ -52,6 +52,7 @@ STORE_REASONS: Mapping[TroubleCode, tuple[str, str]] = {
     TroubleCode.READ_ONLY: ("磁盘只读", "the disk is read-only"),
     TroubleCode.UNREACHABLE: ("连不上数据库", "the database can't be reached"),
     TroubleCode.LOCKED: ("数据库被占用", "another process holds the database"),
+    TroubleCode.TAKEN: ("另有中心程序在写入", "another hub has written to the database"),
     TroubleCode.DISK_ERROR: ("磁盘读写出错", "the disk fails"),
     TroubleCode.NO_COMMIT: ("数据库没有响应", "the database doesn't answer"),
 }

@@ -2304,7 +2304,7 @@ export interface components {
          * @description What is the matter. The codes are part of the API (docs/design/adversity.md).
          * @enum {string}
          */
-        TroubleCode: "disk_full" | "read_only" | "unreachable" | "locked" | "disk_error" | "failed" | "no_commit" | "slow" | "disk_low" | "disk_critical" | "clock_jumped";
+        TroubleCode: "disk_full" | "read_only" | "unreachable" | "locked" | "taken" | "disk_error" | "failed" | "no_commit" | "slow" | "disk_low" | "disk_critical" | "clock_jumped";
         /**
          * Unit
          * @description A dispatchable unit as it stands.

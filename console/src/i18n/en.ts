@@ -58,6 +58,8 @@ export const en = {
   "trouble.read_only": "The disk has become read-only: nothing can be stored since {at}",
   "trouble.unreachable": "The database can't be reached: nothing can be stored since {at}",
   "trouble.locked": "Another program holds the database: nothing can be stored since {at}",
+  "trouble.taken":
+    "Another hub has written to the database; nothing can be stored since {at}: end one of them, restart this hub",
   "trouble.disk_error": "The disk fails (since {at})",
   "trouble.failed": "The database fails: nothing can be stored since {at}",
   "trouble.no_commit": "The database doesn't answer: nothing can be stored since {at}",

@@ -56,6 +56,7 @@ export const zh = {
   "trouble.read_only": "磁盘变为只读，自 {at} 起无法保存",
   "trouble.unreachable": "连不上数据库，自 {at} 起无法保存",
   "trouble.locked": "数据库被其他程序占用，自 {at} 起无法保存",
+  "trouble.taken": "另有中心程序写入了数据库，自 {at} 起无法保存：请停掉其中一个，再重启中心",
   "trouble.disk_error": "磁盘读写出错（自 {at} 起）",
   "trouble.failed": "数据库出错，自 {at} 起无法保存",
   "trouble.no_commit": "数据库没有响应，自 {at} 起无法保存",
