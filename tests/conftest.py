@@ -55,7 +55,7 @@ def free_port() -> Callable[[], int]:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """The session's PostgreSQL. A test that kills it starts it again before it ends."""
-    server = fresh()
+    server = fresh(quick=True)
     server.start()
     yield server
     discard(server)

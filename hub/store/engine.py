@@ -76,7 +76,7 @@ _MAX_GROUP = 200
 _MARKS_KEPT = 256
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _TIDY_EVERY_S = 1.0
-_CLAIM_WITHIN_S = 3.0
+CLAIM_WITHIN_S = 3.0
 """A hub that was just killed may hold the store for an instant more."""
 _ABANDONED = "a hub that is stopping could not ask whether the last transaction stands"
 
@@ -139,15 +139,18 @@ class Store:
         self._thread.start()
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock = utc_now, beside: bool = False) -> Store:
+    def open(
+        cls, url: str, *, clock: Clock = utc_now, beside: bool = False, patience_s: float = CLAIM_WITHIN_S
+    ) -> Store:
         """Migrates the schema and opens. `url` as SQLAlchemy's: `sqlite:////data/hub.db`, `postgresql://…`.
 
-        Raises `StoreTaken` where another process writes, `SchemaTooNew`, `StoreUnavailable`. With `beside`, a
-        store that another process owns may still be read and written, but nothing appended to its log.
+        Raises `StoreTaken` where another process still writes after `patience_s`, `SchemaTooNew`,
+        `StoreUnavailable`. With `beside`, a store that another process owns may be read and written at once,
+        but nothing appended to its log.
         """
         database = open_database(url)
         try:
-            guest = _claim(database, beside)
+            guest = _claim(database, beside, patience_s)
             if not guest:
                 database.migrate()
             return cls(database, clock, guest=guest)
@@ -241,8 +244,9 @@ class Store:
     def _next(self) -> _Submitted[Any] | None:
         """Waits for a job; meanwhile takes up a lost connection again."""
         while True:
+            settled = self._session is not None or self._behind
             try:
-                return self._jobs.get(timeout=None if self._session is not None else self._pauses.left_s)
+                return self._jobs.get(timeout=None if settled else self._pauses.left_s)
             except queue.Empty:
                 with suppress(StoreUnavailable):
                     self._open_session()
@@ -407,6 +411,7 @@ class Store:
             f"another process has written to this store: it stands at transaction {found.mark.n}, entry "
             f"{found.chain.seq}, not at {self._standing.mark.n}, {self._standing.chain.seq}; restart the hub"
         )
+        self._drop_session()  # and with it the lock: whoever is up to date may have it
         self._note_health(self._behind)
         log.critical("store has fallen behind", reason=self._behind)
 
@@ -461,10 +466,10 @@ class _Pauses:
         self._length_s, self._until = _FIRST_PAUSE_S, 0.0
 
 
-def _claim(database: Database, beside: bool) -> bool:
+def _claim(database: Database, beside: bool, patience_s: float) -> bool:
     """Takes the store for ourselves; True: it is another's, and we are beside it."""
     try:
-        database.claim(0.0 if beside else _CLAIM_WITHIN_S)
+        database.claim(0.0 if beside else patience_s)
     except StoreTaken:
         if not beside:
             raise

@@ -286,7 +286,7 @@ def test_a_job_that_goes_on_after_a_database_error_stops_nobody_else(store: Stor
 
 def test_nobody_else_writes_to_the_same_store(store: Store, store_url: str) -> None:
     with pytest.raises(StoreTaken, match=r"writes to"):
-        Store.open(store_url)
+        Store.open(store_url, patience_s=0)
     guest = Store.open(store_url, beside=True)
     view = {"subject": "unit:9", "kind": "unit", "seq": 0, "body": "{}"}
     guest.enqueue(lambda tx: tx.connection.execute(views.insert().values(**view))).result(5)
