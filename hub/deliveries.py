@@ -147,8 +147,8 @@ def _own_junk(topic: str, raw: bytes, reason: str) -> Junk:
     return Junk("bus", topic, reason, "not_ours", raw, len(raw))
 
 
-def late_by_sender(observation: Observation, *, history: bool) -> Observation:
+def late_by_sender(observation: Observation) -> Observation:
     """What its sender kept back as history isn't news, whatever clocks say."""
-    if history and observation.lateness is Lateness.LIVE:
-        return msgspec.structs.replace(observation, lateness=Lateness.BUFFERED)
-    return observation
+    if observation.lateness is not Lateness.LIVE:
+        return observation
+    return msgspec.structs.replace(observation, lateness=Lateness.BUFFERED)

@@ -22,7 +22,7 @@ from hub.deliveries import Item, Junk, late_by_sender, understood, unstorable
 from hub.desk import Desk
 from hub.domain.entry import EntryKind
 from hub.domain.freshness import lateness_at
-from hub.domain.overtaking import Newest, Origin
+from hub.domain.overtaking import Newest
 from hub.recording import record
 from hub.registers import Registers
 from hub.standings import Gaps, Key, Standing
@@ -310,10 +310,10 @@ class Intake:
             if observation.id in known:
                 outcome.duplicates += 1
                 return
-            observation = late_by_sender(observation, history=item.history)
+            if item.history:
+                observation = late_by_sender(observation)
             observation = judged(observation, *self._watch.readings(tx.now))
-            origin = Origin(item.envelope.sender, item.envelope.epoch, item.envelope.seq)
-            overtaken = self._newest.take(observation, origin, tx.on_undo)
+            overtaken = self._newest.take(observation, item.envelope, tx.on_undo)
             if overtaken and not _is_fix(observation) and observation.lateness is Lateness.LIVE:
                 observation = msgspec.structs.replace(observation, lateness=Lateness.BUFFERED)
             self._write_observation(tx, observation, item.still_hash, outcome, overtaken=overtaken)

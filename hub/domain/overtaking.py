@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,18 +20,22 @@ MAX_KNOWN = 100_000
 LINK, MOTION = "link", "motion"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Protocol):
     """Which item of which outbox it was."""
 
+    @property
+    def sender(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+
+
+@dataclass(slots=True)
+class _Known:
     sender: str
     epoch: str
     seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    origin: Origin | None
     heard_at: datetime
     device_at: datetime | None
 
@@ -61,7 +65,8 @@ class Newest:
         if before is not None and _is_older(observation, origin, before):
             return True
         device_at = observation.device_at if observation.lateness is not Lateness.FUTURE else None
-        self._set(key, _Known(origin, observation.heard_at, device_at))
+        sender, epoch, seq = (origin.sender, origin.epoch, origin.seq) if origin is not None else ("", "", 0)
+        self._set(key, _Known(sender, epoch, seq, observation.heard_at, device_at))
         on_undo(lambda: self._set(key, before))
         return aspect == MOTION and self._before_link(observation, origin)
 
@@ -100,10 +105,6 @@ def _is_older(observation: Observation, origin: Origin | None, known: _Known) ->
     kept_by_device = observation.lateness is Lateness.BUFFERED and observation.device_at is not None
     if kept_by_device and observation.device_at is not None and known.device_at is not None:
         return observation.device_at < known.device_at
-    if origin is not None and known.origin is not None and _same_outbox(origin, known.origin):
-        return origin.seq < known.origin.seq
+    if origin is not None and origin.epoch == known.epoch and origin.sender == known.sender:
+        return origin.seq < known.seq
     return observation.heard_at < known.heard_at
-
-
-def _same_outbox(one: Origin, other: Origin) -> bool:
-    return (one.sender, one.epoch) == (other.sender, other.epoch)
