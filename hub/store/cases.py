@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hub.domain.alarm import is_listed
 from hub.domain.condition import AlarmCondition
 from hub.domain.incident import Incident, IncidentState
+from hub.store.among import among
 from hub.store.tables.cases import conditions, incidents, views
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ def _replace(
     rows: list[dict[str, Any]],
 ) -> None:
     for start in range(0, len(keys), 500):
-        connection.execute(table.delete().where(key.in_(keys[start : start + 500])))
+        connection.execute(table.delete().where(among(connection, key, keys[start : start + 500])))
     if rows:
         connection.execute(table.insert(), rows)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hub.store.among import among
 from hub.store.tables.fixes import heartbeats, positions
 from wire.observations import Heartbeat, Lateness, Observation, Position
 
@@ -36,7 +37,8 @@ def known(connection: sa.Connection, identities: Sequence[str]) -> set[str]:
     for start in range(0, len(identities), _CHUNK):
         chunk = list(identities[start : start + _CHUNK])
         for table in (positions, heartbeats):
-            found.update(connection.execute(sa.select(table.c.id).where(table.c.id.in_(chunk))).scalars())
+            ours = among(connection, table.c.id, chunk)
+            found.update(connection.execute(sa.select(table.c.id).where(ours)).scalars())
     return found
 
 

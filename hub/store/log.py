@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from hub.domain.entry import Entry, EntryKind
 from hub.store import pruned
+from hub.store.among import among
 from hub.store.chain import ChainBreak, LogWalk, RawRow
 from hub.store.engine import as_entry
 from hub.store.tables.log import entries, observation_ids, senders
@@ -83,20 +85,25 @@ def numbered(connection: sa.Connection, seqs: Sequence[int]) -> list[Entry]:
 
 def verify(connection: sa.Connection) -> tuple[int, ChainBreak | None]:
     """Walks the whole chain. Returns the number up to which it holds, and the first break if there is one."""
-    proof = LogWalk(pruned.runs(connection))
-    for row in raw(connection, entries):
-        if not proof.take(row):
-            break
-    return proof.count.head, proof.end()
+    with closing(pruned.runs(connection)) as runs, closing(raw(connection, entries)) as rows:
+        proof = LogWalk(runs)
+        for row in rows:
+            if not proof.take(row):
+                break
+        return proof.count.head, proof.end()
 
 
-def raw(connection: sa.Connection, table: sa.Table) -> Iterator[Any]:
-    """Rows of `entries` or `audit` in order, as they stand there, for a walk of `hub.store.chain`."""
+def raw(connection: sa.Connection, table: sa.Table) -> Generator[Any]:
+    """Rows of `entries` or `audit` in order, as they stand there, for a walk of `hub.store.chain`.
+
+    Close it where it isn't read to its end: a cursor of the database hangs on it.
+    """
     bare = [sa.type_coerce(one, sa.BigInteger) if one.name == "at" else one for one in table.c]
     query = sa.select(*bare).order_by(table.c.seq).execution_options(yield_per=_CHUNK)
     names = list(table.c.keys())
-    for row in connection.execute(query):
-        yield RawRow(names, row)
+    with connection.execute(query) as found:
+        for row in found:
+            yield RawRow(names, row)
 
 
 def identity(connection: sa.Connection) -> str:
@@ -119,7 +126,8 @@ def _known_in(connection: sa.Connection, table: sa.Table, identities: Sequence[s
     found: set[str] = set()
     for start in range(0, len(identities), _CHUNK):
         chunk = list(identities[start : start + _CHUNK])
-        found.update(connection.execute(sa.select(table.c.id).where(table.c.id.in_(chunk))).scalars())
+        ours = among(connection, table.c.id, chunk)
+        found.update(connection.execute(sa.select(table.c.id).where(ours)).scalars())
     return found
 
 
