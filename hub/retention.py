@@ -326,9 +326,8 @@ class Retention:
         pages = old.doomed_stills(self._store.query, scope.after[of], scope.up_to[of], scope.evidence)
         for _reached, going in pages:
             for some in _batches(going, lambda: self._pace.size):
-                for still in some:
-                    self._blobs.remove(still.hash, passed.cutoff)
-                self._delete(passed, partial(old.delete_stills, going=some), of)
+                gone = [still for still in some if self._blobs.remove(still.hash, passed.cutoff)]
+                self._delete(passed, partial(old.delete_stills, going=gone), of)
 
     def _fixes(self, of: RetentionClass, passed: Passed) -> None:
         for some in old.doomed_fixes(self._store.query, of, passed.cutoff, lambda: self._pace.size):

@@ -120,7 +120,8 @@ def _write(
 
 
 def _tables(writer: Writer, connection: sa.Connection, tables: dict[str, sa.Table], steps: Steps) -> LogFacts:
-    walk = LogWalk(runs(connection) if "pruned" in tables else ())
+    pruned = runs(connection) if "pruned" in tables else None
+    walk = LogWalk(pruned or ())
     for name, table in tables.items():
         beat = steps.step(name, count_of(connection, table))
         if name == "entries":
@@ -128,6 +129,8 @@ def _tables(writer: Writer, connection: sa.Connection, tables: dict[str, sa.Tabl
         else:
             writer.table(head_of(table), rows_of(connection, table), beat)
     broken = walk.end()
+    if pruned is not None:
+        pruned.close()
     return LogFacts(
         head=walk.count.head if broken is None else stored_log.head(connection),
         hash=walk.count.hash,

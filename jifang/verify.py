@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -101,28 +102,38 @@ def verify_store(url: str, data: Path, steps: Steps) -> Verified:
 
 
 def _log(connection: sa.Connection, tables: dict[str, sa.Table], found: Verified, steps: Steps) -> None:
-    walk = LogWalk(pruned.runs(connection) if "pruned" in tables else ())
-    beat, done = steps.step("entries", stored_log.head(connection)), 0
-    for row in stored_log.raw(connection, entries):
-        if not walk.take(row):
-            break
-        if walk.count.head - done >= 500:
-            beat(walk.count.head - done)
-            done = walk.count.head
-    beat(walk.count.head - done)
-    walk.end()
+    walk = _log_walk(connection, tables, steps)
     found.log(walk)
     rows = AuditWalk(walk.audit_cut)
     beat = steps.step(
         "audit", int(connection.execute(sa.select(sa.func.count()).select_from(audit)).scalar_one())
     )
-    for row in stored_log.raw(connection, audit):
-        if not rows.take(row):
-            break
-        beat(1)
+    with closing(stored_log.raw(connection, audit)) as raw:
+        for row in raw:
+            if not rows.take(row):
+                break
+            beat(1)
     found.audit(rows)
     if walk.broken is None:
         _references(connection, tables, walk.count.head, found)
+
+
+def _log_walk(connection: sa.Connection, tables: dict[str, sa.Table], steps: Steps) -> LogWalk:
+    runs = pruned.runs(connection) if "pruned" in tables else None
+    beat, done = steps.step("entries", stored_log.head(connection)), 0
+    with closing(stored_log.raw(connection, entries)) as rows:
+        walk = LogWalk(runs or ())
+        for row in rows:
+            if not walk.take(row):
+                break
+            if walk.count.head - done >= 500:
+                beat(walk.count.head - done)
+                done = walk.count.head
+    beat(walk.count.head - done)
+    walk.end()
+    if runs is not None:
+        runs.close()
+    return walk
 
 
 def _references(connection: sa.Connection, tables: dict[str, sa.Table], head: int, found: Verified) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
@@ -99,7 +99,7 @@ class Terms:
 
     def cutoff(self, of: RetentionClass, now: datetime) -> datetime:
         """What is older than this may go: whole days of Asia/Shanghai are kept, today's not counted."""
-        return start_of_day(now) - timedelta(days=self.days(of))
+        return (start_of_day(now) - timedelta(days=self.days(of))).astimezone(UTC)
 
     def identity_cutoff(self, now: datetime) -> datetime:
         """Identities of entries that are gone may go where the entries were older than this."""

@@ -6,7 +6,7 @@ Instants travel as the integers that are stored, so nothing is rounded and nothi
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,14 +39,12 @@ def _kind(column: sa.Column[Any]) -> str:
     raise ArchiveError(f"{column.table.name}.{column.name}: no form for {column.type!r}")
 
 
-def rows_of(connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[Any]]:
+def rows_of(connection: sa.Connection, table: sa.Table) -> Generator[Sequence[Any]]:
     """Its rows in the order of its key, ready to be archived."""
     blobs = [number for number, one in enumerate(table.columns) if _kind(one) == "bytes"]
     query = sa.select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_PAGE)
-    for row in connection.execute(query):
-        if not blobs:
-            yield tuple(row)
-        else:
+    with connection.execute(query) as found:
+        for row in found:
             values = list(row)
             for number in blobs:
                 values[number] = _as_text(values[number])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,11 +22,12 @@ class PrunedRun:
     hash: str
 
 
-def runs(connection: sa.Connection) -> Iterator[PrunedRun]:
-    """All runs in order, read as they are asked for."""
+def runs(connection: sa.Connection) -> Generator[PrunedRun]:
+    """All runs in order, read as they are asked for. Close it where it isn't read to its end."""
     query = sa.select(pruned.c.first, pruned.c.last, pruned.c.hash).order_by(pruned.c.first)
-    for row in connection.execute(query.execution_options(yield_per=_PAGE)):
-        yield PrunedRun(row.first, row.last, row.hash)
+    with connection.execute(query.execution_options(yield_per=_PAGE)) as found:
+        for row in found:
+            yield PrunedRun(row.first, row.last, row.hash)
 
 
 def newest_end(connection: sa.Connection) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -186,7 +187,7 @@ def store(store_url: str) -> Any:
     opened = Store.open(store_url, clock=HandClock())
     opened.enqueue(lambda tx: [tx.append(one) for one in drafts(40)]).result(10)
     for chosen in ([2, 3, 4, 9, 20], [5, 6, 8, 10, 30, 31], [7, 19, 21]):
-        opened.enqueue(lambda tx, some=chosen: prune(tx, some)).result(10)
+        opened.enqueue(partial(prune, seqs=chosen)).result(10)
     yield opened
     opened.close()
 
