@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -50,17 +51,83 @@ def motion(figure: Figure, result: Mapping[str, Any]) -> None:
 
 
 def intake(figure: Figure, result: Mapping[str, Any]) -> None:
-    """Observations a second: the store alone, and drained through the broker."""
+    """Observations a second: each store alone, drained through the broker, and as paho would do it."""
     ours, base = result["figures"], result["baseline"]
-    _bars(
-        figure.subplots(),
-        "observations a second into the log (SQLite WAL, FULL)",
-        {
-            "group commit, no MQTT (floor)": (base["group_commit_per_s"], FLOOR),
-            "drained through Mosquitto": (ours["observations_per_s"], OURS),
-            "one observation a message": (ours["one_a_message_per_s"], OTHER),
-        },
-    )
+    stores = [("", "SQLite WAL, FULL")]
+    if "observations_per_s_postgresql" in ours:
+        stores.append(("_postgresql", "PostgreSQL"))
+    for axes, (suffix, name) in zip(np.ravel(figure.subplots(1, len(stores))), stores, strict=True):
+        lost = ours[f"auto_ack_lost{suffix}"]
+        _bars(
+            axes,
+            f"observations a second into the log, {name}",
+            {
+                "group commit, no MQTT (floor)": (base[f"group_commit_per_s{suffix}"], FLOOR),
+                "drained through Mosquitto": (ours[f"observations_per_s{suffix}"], OURS),
+                "one observation a message": (ours[f"one_a_message_per_s{suffix}"], OURS),
+                f"paho's own acknowledgement\n(killed: lost {lost:,})": (
+                    ours[f"auto_ack_per_s{suffix}"],
+                    OTHER,
+                ),
+            },
+        )
+
+
+def growth(figure: Figure, result: Mapping[str, Any]) -> None:
+    """Rates and times against the number of entries in the log."""
+    told, entries = result["figures"], result["baseline"]["entries"]
+    for axes, (key, title) in zip(
+        figure.subplots(1, 3),
+        (
+            ("intake_per_s", "intake, observations a second"),
+            ("resume_entries_per_s", "resume, entries a second"),
+            ("start_ms", "start, ms"),
+        ),
+        strict=True,
+    ):
+        axes.plot(entries, told[key], "o-", color=OURS)
+        if key == "start_ms" and told.get("start_cold_ms"):
+            axes.plot(entries, told["start_cold_ms"], "o--", color=OTHER)
+            axes.annotate("cold page cache", (entries[0], told["start_cold_ms"][0]), fontsize=8)
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("entries in the log", fontsize=8)
+        axes.margins(x=0.15, y=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def foreign(figure: Figure, result: Mapping[str, Any]) -> None:
+    """What devices are acknowledged a second, by the way the broker saves; and while its queue grows."""
+    ours, base = result["figures"], result["baseline"]
+    rates, curve = figure.subplots(1, 2)
+    rows: dict[str, tuple[float, str]] = {}
+    for situation in ("away", "there"):
+        for way, name, colour in _WAYS:
+            suffix = "" if way == "ours" else f"_{way}"
+            source = ours if way == "ours" else base
+            lost = source[f"{situation}_lost{suffix}"]
+            rows[f"adapters {situation}, {name}: lost {lost:,}"] = (
+                source[f"{situation}_per_s{suffix}"],
+                colour,
+            )
+    _bars(rates, "messages a second acknowledged to devices", rows)
+    step = result["conditions"]["messages"] // 10
+    for way, name, colour in _WAYS:
+        told = ours["away_queue_curve"][way]
+        curve.plot([step * (n + 1) for n in range(len(told))], told, "o-", color=colour, label=name)
+    curve.set_title("the same, while the queue grows (adapters away)", fontsize=10)
+    curve.set_xlabel("messages waiting at the broker", fontsize=8)
+    curve.set_ylim(bottom=0)
+    curve.legend(fontsize=8, frameon=False)
+    curve.spines[["top", "right"]].set_visible(False)
+
+
+_WAYS = (
+    ("ours", "saved on change", OURS),
+    ("every_second", "every second", OTHER),
+    ("defaults", "defaults", FLOOR),
+)
 
 
 def _bars(axes: Axes, title: str, rows: Mapping[str, tuple[float, str]]) -> None:
@@ -72,4 +139,10 @@ def _bars(axes: Axes, title: str, rows: Mapping[str, tuple[float, str]]) -> None
     axes.spines[["top", "right"]].set_visible(False)
 
 
-PAINTERS: Mapping[str, Callable[[Figure, Mapping[str, Any]], None]] = {"motion": motion, "intake": intake}
+PAINTERS: Mapping[str, Callable[[Figure, Mapping[str, Any]], None]] = {
+    "motion": motion,
+    "intake": intake,
+    "growth": growth,
+    "growth_postgresql": growth,
+    "foreign": foreign,
+}

@@ -36,7 +36,7 @@ __all__ = [
 _CHUNK = 500
 _BEFORE_OPENING = 1
 """A condition's entry stands right before that of the incident it opens."""
-_PAGE, _MOST_PAGES = 100, 20
+_PAGE, _MOST_PAGES = 20, 100
 RESTORED = "log:restored"
 """Subject of the entry that tells that the log was restored from an archive."""
 
