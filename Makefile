@@ -27,7 +27,7 @@ format:
 	.venv/bin/ruff check --fix .
 
 bench: setup
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks $(ARGS)
 
 lock:
 	.venv/bin/pip-compile -q --no-emit-index-url --no-emit-find-links --strip-extras --generate-hashes --extra dev --allow-unsafe pyproject.toml -o requirements.lock

@@ -49,7 +49,7 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "query_ms": "each question over the largest log",
         # foreign
         "away_per_s": "messages a second acknowledged to devices while the adapters are away",
-        "away_lost": "of those, lost when the broker is killed -9, added up over all rounds",
+        "away_lost": "of those, lost when it is killed right after: it acknowledges before it saves",
         "there_per_s": "the same while the adapters listen",
         "there_lost": "of those, lost",
         "away_queue_curve": "messages a second while the queue grows, tenth by tenth",

@@ -3,7 +3,8 @@
 They can't send again what the broker acknowledged. So while the adapters are away the broker alone holds it,
 and what it holds must outlive it. Three ways of saving on the product's configuration, each with the adapters
 away and there: messages a second acknowledged to the devices, and how many of those are lost when the broker
-is killed -9 right after the last acknowledgement.
+is killed -9 right after the last acknowledgement. Mosquitto acknowledges a message in the turn of its loop at
+whose end it saves it: what it acknowledged in the turn in which it died is lost, on change too.
 """
 
 from __future__ import annotations
