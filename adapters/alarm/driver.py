@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 
 import structlog
@@ -93,31 +94,27 @@ class AlarmDriver:
         return codec.encode(answer)
 
     def decode_again(self, again: Again) -> list[Observation]:
-        """What a refused message says by now, by conventions and a judge of its own. Raises `Refusal`."""
+        """What a refused message says by now, by copies of the conventions and a judge of its own.
+
+        Raises `Refusal`.
+        """
         heard = Heard(again.peer, again.raw)
-        conventions = [one for one in self._fresh_conventions() if _claims(one, self._panels, again.peer)]
-        if not conventions:
-            raise Refusal("unclaimed", f"{again.peer}: no registered panel or known convention speaks there")
-        statements: list[Statement] = []
-        for convention in conventions:
-            statements += convention.receive(heard).statements
+        claiming = [copy.deepcopy(one) for one in self._conventions if one.claims(again.peer)]
+        if not claiming:
+            raise Refusal("unclaimed", f"{again.peer}: no panel that is known speaks there")
+        statements = [said for convention in claiming for said in convention.receive(heard).statements]
         return Judge(Knowledge({})).judge(statements, again.heard_at, retained=False)
 
     def _reload(self) -> None:
         """What is committed, and no more, is known."""
-        self._conventions = self._fresh_conventions()
-        self._judge = Judge(Knowledge(self._sender.outbox.marks(KNOWN)))
-        self._expect()
-
-    def _fresh_conventions(self) -> tuple[Convention, ...]:
-        """Conventions that know what was committed of devices' descriptions."""
         marks = self._sender.outbox.marks(FACT)
-        conventions = tuple(kind() for kind in self._kinds)
-        for convention in conventions:
+        self._conventions = tuple(kind() for kind in self._kinds)
+        for convention in self._conventions:
             prefix = f"{FACT}{convention.name}|"
             facts = {name[len(prefix) :]: fact for name, fact in marks.items() if name.startswith(prefix)}
             convention.recall({name: fact for name, fact in facts.items() if fact})
-        return conventions
+        self._judge = Judge(Knowledge(self._sender.outbox.marks(KNOWN)))
+        self._expect()
 
     def _expect(self) -> None:
         for convention in self._conventions:
@@ -189,11 +186,6 @@ class AlarmDriver:
     def _what_is_known(self, order: PanelOrder) -> str:
         last = self._judge.state_of(order.panel, order.partition) or "unknown"
         return f"no confirmation within {self._confirmation_s:g} s; the panel's last state is {last}"
-
-
-def _claims(convention: Convention, panels: Sequence[Panel], topic: str) -> bool:
-    convention.expect(panels)
-    return convention.claims(topic)
 
 
 class _Awaited:

@@ -40,6 +40,11 @@ def keep(tx: Transaction, number: int, peer: str, protocol: str = "jt808", **mor
     )
 
 
+def keep_many(tx: Transaction, count: int) -> None:
+    for number in range(count):
+        keep(tx, number, f"10.0.0.{number}:1")
+
+
 def rows(store: Store, **wanted: object) -> list[Quarantined]:
     return store.query(
         lambda connection: quarantine.listed(connection, Wanted(**wanted), limit=5000)  # type: ignore[arg-type]
@@ -192,7 +197,7 @@ async def test_the_wing_is_asked_in_order_and_its_answer_stands_on_the_row(
         return codec.encode(DecodedAgain(results=tuple(results)))
 
     at_work.bus.serve("adapters", "decode-again", wing)
-    core.do(lambda tx: [keep(tx, number, f"10.0.0.{number}:1") for number in range(45)])
+    core.do(lambda tx: keep_many(tx, 45))
     found = core.store.query(lambda connection: quarantine.matching(connection, Wanted(), limit=100))
     summary = await replaying(core, at_work.bus, tmp_path).replay(found)
     assert [len(one) for one in asked] == [20, 20, 5]
@@ -207,7 +212,7 @@ async def test_a_wing_that_is_away_is_told_and_nothing_is_lost(
     at_work: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.replaying.ANSWER_WITHIN_S", 0.2)
-    at_work.core.do(lambda tx: [keep(tx, number, f"10.0.0.{number}:1") for number in range(45)])
+    at_work.core.do(lambda tx: keep_many(tx, 45))
     found = rows(at_work.core.store)
     summary = await replaying(at_work.core, at_work.bus, tmp_path).replay(found)
     assert {one.came for one in summary.results} == {Came.UNANSWERED}
