@@ -32,6 +32,7 @@ screen = Console(stderr=True)
 def _settings(path: Path | None) -> tuple[Settings, Path]:
     try:
         settings = load(path)
+        settings.store_url  # noqa: B018 - a password file that can't be read is told here, not by a part
     except SettingsError as error:
         screen.print(f"[red]配置有误 · settings:[/red] {error}")
         raise typer.Exit(2) from error
@@ -70,6 +71,9 @@ def demo(
     port: Annotated[int, typer.Option(help="控制台端口 · port of the console")] = 8110,
     seed: Annotated[int, typer.Option(help="模拟辖区的种子 · seed of the district")] = 1,
     story: Annotated[Path | None, typer.Option(help="剧本 · story file", exists=True)] = None,
+    store: Annotated[
+        str, typer.Option(help="空数据库的地址，默认为 SQLite · URL of an empty database; default: SQLite")
+    ] = "",
 ) -> None:
     """在模拟辖区上运行整个产品 · the whole product on a simulated district."""
     from jifang.demo import DemoFailed, DemoOptions, run_blocking
@@ -77,7 +81,14 @@ def demo(
     _log_to_stderr()
     films = (*(footage or ()), *(more_footage or ()))
     options = DemoOptions(
-        seconds=seconds, folder=data, port=port, seed=seed, footage=films, story=story, as_json=as_json
+        seconds=seconds,
+        folder=data,
+        port=port,
+        seed=seed,
+        footage=films,
+        story=story,
+        store=store,
+        as_json=as_json,
     )
     try:
         figures = run_blocking(options)

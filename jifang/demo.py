@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from rich.console import Console
 from rich.status import Status
 
 from hub.accounts import NewPerson, create_person
-from hub.store.engine import Store
+from hub.store.engine import Store, StoreUnavailable
 from jifang.desk_client import DeskClient, Heard
 from jifang.duty_officer import DutyOfficer
 from jifang.logged import flatten, read_observations
 from jifang.parts import Layout, console_folder, lay_out, parts
 from jifang.ports import free_port, is_free
 from jifang.reckoning import Reckoning, latencies_ms, percentile, reckon
-from jifang.settings import BrokerSettings, Http, Listener, Settings, dump
+from jifang.settings import BrokerSettings, Http, Listener, Settings, SettingsError, StoreSettings, dump
 from jifang.supervisor import Part, Supervisor
 
 PERSON = "duty"
@@ -55,6 +56,8 @@ class DemoOptions:
     seed: int = 1
     footage: tuple[Path, ...] = ()
     story: Path | None = None
+    store: str = ""
+    """URL of an empty database for the log; empty: SQLite in the data folder."""
     as_json: bool = False
     """Standard output is kept for the figures; everything a person reads goes to standard error."""
 
@@ -117,6 +120,7 @@ def plan(options: DemoOptions, folder: Path, screen: Console) -> Demo:
         http=Http(port=port),
         broker=BrokerSettings(port=free_port()),
         jt808=Listener(port=free_port()),
+        store=_store_settings(options.store, folder),
     )
     settings_file = folder / "jifang.toml"
     settings_file.write_text(dump(settings), encoding="utf-8")
@@ -133,6 +137,25 @@ def plan(options: DemoOptions, folder: Path, screen: Console) -> Demo:
         password=secrets.token_urlsafe(9),
         screen=screen,
     )
+
+
+def _store_settings(url: str, folder: Path) -> StoreSettings:
+    """A password in the URL goes into a file that only we can read: settings never hold one."""
+    if not url:
+        return StoreSettings()
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise DemoFailed("--store: expected postgresql://user@host:port/database") from error
+    if not parsed.password:
+        return StoreSettings(url=url)
+    file = folder.resolve() / "store-password"
+    file.touch(mode=0o600)
+    file.write_text(f"{parsed.password}\n", encoding="utf-8")
+    bare = sa.URL.create(
+        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query
+    )
+    return StoreSettings(url=bare.render_as_string(), password_file=str(file))
 
 
 async def bring_up(demo: Demo) -> None:
@@ -187,8 +210,13 @@ async def run_unattended(demo: Demo, seconds: float) -> dict[str, Any]:
 
 
 async def _make_person(demo: Demo) -> None:
-    store = await asyncio.to_thread(Store.open, demo.layout.settings.store_url)
     try:
+        store = await asyncio.to_thread(Store.open, demo.layout.settings.store_url)
+    except (StoreUnavailable, SettingsError) as error:
+        raise DemoFailed(f"the store: {error}") from error
+    try:
+        if demo.options.store and store.head:
+            raise DemoFailed("--store: the database holds a log already; the demo needs an empty one")
         await create_person(
             store,
             NewPerson(

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.store.trial import complaint
 from jifang.mosquitto import BrokerMissing, find
 from jifang.parts import console_folder
 from jifang.ports import is_free
@@ -32,6 +33,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("控制台已构建 · console built", console_folder() is not None, "make setup"),
         _port("http.port", settings.http.host, settings.http.port),
         _port("jt808.port", settings.jt808.host, settings.jt808.port),
+        _store(settings),
         _disk(settings.folder),
     ]
 
@@ -43,6 +45,16 @@ def _broker(settings: Settings) -> Finding:
     except (BrokerMissing, SettingsError) as error:
         return Finding("Mosquitto", False, str(error))
     return Finding(f"Mosquitto: {where}", True)
+
+
+def _store(settings: Settings) -> Finding:
+    """Reached, written to, and taken back; beside a hub that runs as well."""
+    try:
+        wrong = complaint(settings.store_url)
+    except SettingsError as error:
+        wrong = str(error)
+    kind = "PostgreSQL" if settings.store.url.startswith("postgresql") else "SQLite"
+    return Finding(f"存储可写 · store can be written: {kind}", not wrong, wrong)
 
 
 def _port(name: str, host: str, port: int) -> Finding:

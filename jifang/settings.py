@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import sqlalchemy as sa
 from msgspec import Struct
 
 from hub.domain.retention import TermRefused, Terms
@@ -42,7 +43,10 @@ class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the log is kept."""
 
     url: str = ""
-    """SQLAlchemy URL; empty: SQLite in the data folder."""
+    """`postgresql://user@host:5432/database` or `sqlite:///…`; empty: SQLite in the data folder.
+    Never with a password in it."""
+    password_file: str = ""
+    """File whose first line is the password for `url`."""
 
 
 class Listener(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,8 +108,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def store_url(self) -> str:
-        """SQLAlchemy URL of the log."""
-        return self.store.url or f"sqlite:///{self.folder.resolve() / 'jifang.db'}"
+        """SQLAlchemy URL of the log, with its password: never to be shown. Raises `SettingsError`."""
+        if not self.store.url:
+            return f"sqlite:///{self.folder.resolve() / 'jifang.db'}"
+        return external_store(self.store)
 
 
 def parse(text: str) -> Settings:
@@ -117,6 +123,8 @@ def parse(text: str) -> Settings:
         raise SettingsError(str(error)) from error
     except TermRefused as error:
         raise SettingsError(f"[retention] {error}") from error
+    if settings.store.url:
+        _checked_store_url(settings.store.url)
     return settings
 
 
@@ -158,9 +166,7 @@ def external_broker(settings: BrokerSettings) -> Broker | None:
     if parts.password:
         raise SettingsError("[broker] url: no password in a URL; name a password_file")
     tls = parts.scheme == "mqtts"
-    password = ""
-    if settings.password_file:
-        password = Path(settings.password_file).read_text(encoding="utf-8").splitlines()[0].strip()
+    password = _password("broker", settings.password_file)
     return Broker(
         host=parts.hostname,
         port=parts.port or (8883 if tls else 1883),
@@ -168,3 +174,41 @@ def external_broker(settings: BrokerSettings) -> Broker | None:
         password=password or os.environ.get("JIFANG_BROKER_PASSWORD", ""),
         tls=tls,
     )
+
+
+def external_store(settings: StoreSettings) -> str:
+    """The SQLAlchemy URL of the database named by `url`, with its password. Raises `SettingsError`."""
+    url = _checked_store_url(settings.url)
+    password = _password("store", settings.password_file) or os.environ.get("JIFANG_STORE_PASSWORD", "")
+    if password:
+        url = url.set(password=password)
+    return url.render_as_string(hide_password=False)
+
+
+def _checked_store_url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except sa.exc.ArgumentError as error:
+        raise SettingsError("[store] url: expected postgresql://user@host:port/database") from error
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        url = url.set(drivername="postgresql+psycopg")
+    elif url.drivername != "sqlite":
+        raise SettingsError(
+            f"[store] url: {url.drivername} is not supported; postgresql://… and sqlite:///… are"
+        )
+    if url.password or "password" in url.query:
+        raise SettingsError("[store] url: no password in a URL; name a password_file")
+    if not url.database:
+        raise SettingsError("[store] url: names no database")
+    return url
+
+
+def _password(section: str, file: str) -> str:
+    """The first line of a file; empty where none is named."""
+    if not file:
+        return ""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"[{section}] password_file: {error}") from error
+    return lines[0].strip() if lines else ""
