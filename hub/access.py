@@ -124,17 +124,18 @@ def decide(
         return Decision(False, "no session")
     if right not in rights_of(person):
         return Decision(False, f"no role of {person.name} grants {right.value}")
-    if place is not None and not _covers(person, place, contains):
+    if place is not None and not covers(person.place, place, contains):
         return Decision(False, f"{place or 'no place'} is outside {person.place}")
     return Decision(True, right.value)
 
 
-def _covers(person: Person, place: str, contains: Contains | None) -> bool:
-    if person.place == EVERYWHERE:
+def covers(root: str, place: str, contains: Contains | None) -> bool:
+    """Whether a jurisdiction that begins at `root` takes in things at `place`."""
+    if root == EVERYWHERE:
         return True
     if not place:
         return False
-    return place == person.place or (contains is not None and contains(person.place, place))
+    return place == root or (contains is not None and contains(root, place))
 
 
 def kinds_for(person: Person) -> frozenset[EntryKind]:

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+import sqlalchemy as sa
 import structlog
 import uvloop
 
-from hub import metrics
+from hub.access import covers
 from hub.accounts import Accounts
 from hub.desk import Desk
 from hub.domain.entry import Entry, EntryKind
+from hub.domain.retention import Terms
+from hub.domain.timekeeping import Ages, Timekeeper
 from hub.enrolment import RegisterError
 from hub.evidence import Rates, load_pack
 from hub.feed import Feed
+from hub.insisting import Insistence
 from hub.intake import Intake
 from hub.media import Media
 from hub.orders import Orders
 from hub.registers import Registers
+from hub.replaying import Replaying
+from hub.retention import Retention
 from hub.sealing import SealBroken
 from hub.store import log as log_rows
-from hub.store import stills
+from hub.store import replay
 from hub.store.blobs import Blobs
-from hub.store.engine import Job, Store, StoreUnavailable, Transaction
+from hub.store.engine import Job, Store, Transaction
+from hub.tail import Encoded, encode_stored
+from hub.vitals import Vitals
 from hub.watch import Ticker, Watch
 from hub.web.application import build
-from hub.web.context import Hub, probe
+from hub.web.context import Hub
 from hub.web.server import Server, configured
 from wire import codec, journal, topics
 from wire.bus import Broker, MqttBus
-from wire.clock import Clock, utc_now
+from wire.clock import Clock, steady, utc_now
 
 log = structlog.get_logger(__name__)
 
 PATROL_S = 10.0
+NOT_DRAWING = "not_drawing"
+"""Reason of a console that is connected and stands still."""
 TARGETS = Path(__file__).parent.parent / "config" / "targets" / "xuzhou-2006.toml"
 
 
@@ -58,6 +67,8 @@ class HubSettings:
     """Where field devices reach the broker: shown to installers."""
     targets: Path = field(default=TARGETS)
     """The target pack that coverage is measured against."""
+    terms: Terms = field(default=Terms())
+    """How long what is kept."""
 
 
 class _Log:
@@ -71,15 +82,45 @@ class _Log:
         """The last committed number."""
         return self._store.head
 
-    async def between(self, after: int, up_to: int, limit: int) -> list[Entry]:
-        """Entries `after < seq <= up_to`, oldest first."""
-        found = await self._store.read(lambda connection: log_rows.after(connection, after, limit=limit))
-        return [entry for entry in found if entry.seq <= up_to]
+    async def page(self, after: int, up_to: int, limit: int) -> list[Encoded]:
+        """Entries `after < seq <= up_to`, oldest first, encoded in the reader's thread."""
+        return await self._store.read(lambda connection: _encoded(connection, after, up_to, limit))
 
-    async def oldest(self) -> int:
-        """Number of the oldest entry still kept."""
-        found = await self._store.read(lambda connection: log_rows.after(connection, 0, limit=1))
-        return found[0].seq if found else 1
+
+def _encoded(connection: sa.Connection, after: int, up_to: int, limit: int) -> list[Encoded]:
+    return [
+        encode_stored(
+            row.seq,
+            row.at,
+            EntryKind(row.kind),
+            row.subject,
+            row.place,
+            row.actor,
+            row.late,
+            msgspec.Raw(row.body.encode()),
+        )
+        for row in replay.page(connection, after, up_to, limit)
+    ]
+
+
+class _Places:
+    """The tree of places as the feed sees it."""
+
+    def __init__(self, registers: Registers) -> None:
+        self._registers = registers
+
+    @property
+    def version(self) -> int:
+        """Changes with every change of the registers."""
+        return self._registers.version
+
+    def ids(self) -> list[str]:
+        """Every place."""
+        return [place.id for place in self._registers.places()]
+
+    def covers(self, root: str, place: str) -> bool:
+        """Whether a person of `root` may see things at `place`."""
+        return covers(root, place, lambda outer, inner: self._registers.within(inner, outer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +131,7 @@ class FieldSide:
     intake: Intake
     orders: Orders
     ticker: Ticker
+    retention: Retention
 
     def start(self, hub: Hub) -> None:
         """Begins; an absent broker is waited for."""
@@ -99,9 +141,11 @@ class FieldSide:
         self.intake.start()
         self.bus.start()
         self.ticker.start()
+        self.retention.start()
 
     def stop(self) -> None:
         """Ends; what is unacknowledged comes again next time."""
+        self.retention.stop()
         self.ticker.stop()
         self.intake.stop()
         self.bus.stop()
@@ -124,37 +168,57 @@ def open_hub(settings: HubSettings, clock: Clock = utc_now) -> tuple[Hub, FieldS
     registers = Registers.load(store, settings.data / "seal.key")
     desk = Desk(store, registers)
     blobs = Blobs(settings.data / "stills")
-    watch = Watch(store, desk, registers, clock())
+    timekeeper = Timekeeper(clock, steady(clock))
+    desk.measure_by(Ages(timekeeper.steady))
+    watch = Watch(store, desk, registers, clock(), timekeeper=timekeeper)
+    vitals = Vitals(store, settings.data, timekeeper, clock)
+    insistence = Insistence(store)
     bus = MqttBus(settings.broker, "hub", announce=True)
     hub = Hub(
         store=store,
         registers=registers,
         desk=desk,
-        accounts=Accounts(store, clock),
-        feed=Feed(_Log(store), clock, lambda: desk.snapshot().units),
+        accounts=Accounts(store, clock, steady=timekeeper.steady, insist=insistence),
+        feed=Feed(_Log(store), clock, lambda: desk.snapshot().units, _Places(registers)),
         media=Media(clock),
         rates=Rates(store, registers, load_pack(settings.targets)),
         blobs=blobs,
         bus=bus,
         clock=clock,
         field_address=settings.field_address,
+        vitals=vitals,
+        insist=insistence,
+        replaying=Replaying(store, bus, registers, desk, blobs),
     )
+    hub.feed.troubles = vitals.troubles
     intake = Intake(bus, store, desk, registers, blobs, watch)
-    return hub, FieldSide(bus, intake, Orders(bus, store, desk), Ticker(store, desk, watch))
+    return hub, FieldSide(
+        bus,
+        intake,
+        Orders(bus, store, desk, insistence),
+        Ticker(store, desk, watch, vitals, insistence),
+        Retention(store, blobs, clock, settings.terms),
+    )
 
 
 def follow_log(hub: Hub) -> None:
-    """Has the feed and the index of pictures follow the log, from where it stands."""
+    """Has the feed, and what cameras tell of themselves, follow the log from where it stands."""
     hub.store.on_commit(hub.feed.taken)
-    hub.store.enqueue(stills.catch_up).result()
-    hub.store.on_commit(lambda entries: _note_stills(hub.store, entries))
     hub.store.on_commit(lambda entries: _learn_streams(hub, entries))
+    _tell_screens(hub)
 
 
-def _note_stills(store: Store, entries: Sequence[Entry]) -> None:
-    shown = [entry for entry in entries if stills.hashes_in(entry)]
-    if shown:
-        store.enqueue(lambda tx: stills.note(tx, shown))
+def _tell_screens(hub: Hub) -> None:
+    """A person whose consoles draw nothing is told to the others, as a part of ours that is down."""
+
+    def tell(person: str, drawing: bool) -> None:
+        reason = "" if drawing else NOT_DRAWING
+        hub.insist(lambda tx: hub.desk.part(tx, f"console:{person}", drawing, reason))
+
+    for part in hub.desk.snapshot().hub.parts:
+        if part.name.startswith("console:") and not part.up:
+            tell(part.name.removeprefix("console:"), drawing=True)
+    hub.feed.screens.on_change(tell)
 
 
 def _learn_streams(hub: Hub, entries: Sequence[Entry]) -> None:
@@ -164,7 +228,7 @@ def _learn_streams(hub: Hub, entries: Sequence[Entry]) -> None:
         if isinstance(facts, dict) and facts.get("type") == "facts" and entry.subject.startswith("camera:"):
             told = facts.get("detail", {})
             if told.get("rtsp_main"):
-                hub.store.enqueue(_learning(hub.registers, entry.subject.removeprefix("camera:"), told))
+                hub.insist(_learning(hub.registers, entry.subject.removeprefix("camera:"), told))
 
 
 def _learning(registers: Registers, camera: str, told: Mapping[str, str]) -> Job[None]:
@@ -179,18 +243,14 @@ def _learning(registers: Registers, camera: str, told: Mapping[str, str]) -> Job
 
 async def start_feed(hub: Hub) -> None:
     """Starts the feed on this loop."""
-    first = await hub.store.read(lambda connection: log_rows.numbered(connection, [1]))
-    hub.feed.start(asyncio.get_running_loop(), first[0].hash[:16] if first else "")
+    identity = await hub.store.read(log_rows.identity)
+    hub.feed.start(asyncio.get_running_loop(), identity)
 
 
 async def end_abandoned(hub: Hub) -> None:
-    """For ever: ends live pictures whose sign-in has ended, and measures what a commit takes."""
+    """For ever: ends live pictures whose sign-in has ended. While nobody can say who is signed in, none."""
     while True:
         await asyncio.sleep(PATROL_S)
-        began = time.perf_counter()
-        with contextlib.suppress(StoreUnavailable):
-            await hub.store.submit(probe)
-            metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
         holders = hub.media.holders()
         for gone in holders - await hub.accounts.alive(holders):
             await hub.media.end_of(gone)

@@ -6,12 +6,10 @@ import asyncio
 import random
 import socket
 import threading
-from datetime import UTC, datetime
 
 import httpx
 
-from hub.domain.entry import Draft, Entry, EntryKind
-from hub.feed import QUEUE_ENTRIES, Feed, Gap, encode
+from hub.domain.entry import Draft, EntryKind
 from tests.hub_web.conftest import Desk, Running, wait_until
 from tests.hub_web.listening import Ear, chain_is_whole, listening
 from wire.clock import utc_now
@@ -207,62 +205,3 @@ async def test_signing_out_ends_the_feed(running: Running, desk: Desk) -> None:
             await ear.until(lambda one: one.ended, 5)
         assert (await client.get("/session")).status_code == 401
     wait_until(lambda: running.on_loop(lambda: running.hub.feed.has_room("x")))
-
-
-class PrunedLog:
-    """A log whose first hundred entries were deleted by retention."""
-
-    head = 500
-
-    async def between(self, after: int, up_to: int, limit: int) -> list[Entry]:
-        return [entry(seq) for seq in range(max(after, 100) + 1, min(up_to, max(after, 100) + limit) + 1)]
-
-    async def oldest(self) -> int:
-        return 101
-
-
-def entry(seq: int) -> Entry:
-    """Some entry."""
-    at = datetime(2026, 11, 21, tzinfo=UTC)
-    return Entry(seq=seq, at=at, kind=EntryKind.REGISTER, subject="test:1", place="xz", body={})
-
-
-def make_feed() -> Feed:
-    """A feed over the pruned log."""
-    feed = Feed(PrunedLog(), utc_now, lambda: ())
-    feed.start(asyncio.get_running_loop(), "log")
-    return feed
-
-
-async def test_pruned_numbers_are_named() -> None:
-    feed = make_feed()
-    assert await feed.gap(10, "log") == Gap(11, 100, "pruned")
-    assert await feed.gap(100, "log") is None
-    assert await feed.gap(501, "") == Gap(1, 500, "ahead")
-    await feed.stop()
-
-
-async def test_what_arrives_during_a_long_replay_is_taken_from_the_log_too() -> None:
-    feed = make_feed()
-    subscriber = feed.subscribe(lambda _: True, lambda _: True, 100)
-    sent = await feed.replay(subscriber)
-    subscriber.boundary, subscriber.passed = 500, 400
-    feed.head = 500 + QUEUE_ENTRIES + 1
-    subscriber.offer([encode(entry(seq)) for seq in range(501, feed.head + 1)])
-    sent += await feed.replay(subscriber)
-    assert not subscriber.overflowed
-    assert subscriber.boundary == feed.head
-    assert sent.count(b"event: entry") == 500
-    await feed.stop()
-
-
-async def test_a_batch_larger_than_a_queue_overflows_only_that_console() -> None:
-    feed = make_feed()
-    one = feed.subscribe(lambda _: True, lambda _: True, 500)
-    other = feed.subscribe(lambda given: given.seq % 100 == 0, lambda _: True, 500)
-    batch = [encode(entry(seq)) for seq in range(501, 502 + QUEUE_ENTRIES)]
-    for subscriber in (one, other):
-        subscriber.offer(batch)
-    assert one.overflowed and not one.waiting
-    assert not other.overflowed and len(other.waiting) == QUEUE_ENTRIES // 100
-    await feed.stop()
