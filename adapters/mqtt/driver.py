@@ -140,10 +140,11 @@ class FieldConnection:
         self._store(message, taken)
 
     def _store(self, message: Message, taken: Taken) -> None:
-        if not taken.observations and not taken.marks:
+        # What said nothing new is remembered too: delivered again after others, it would undo what they said.
+        marks = [*taken.marks, *self._deliveries.take(message)]
+        if not taken.observations and not marks:
             message.ack()
             return
-        marks = [*taken.marks, *self._deliveries.take(message)]
         stored = self._sender.outbox.append(taken.observations, marks)
         if message.packet:
             self._pending[message.packet] = stored

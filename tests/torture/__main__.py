@@ -19,9 +19,7 @@ from tests.torture.run import Order, Result, figures, torture
 from tests.torture.world import POSTGRESQL, SQLITE, Scale
 
 ALL = 100_000
-LONG_SCALE = Scale(
-    loads=3, per_s=80.0, changes_per_s=40.0, cameras=3, hub_disk_mb=1500, outbox_disk_mb=48
-)
+LONG_SCALE = Scale(loads=3, per_s=80.0, changes_per_s=40.0, cameras=3, hub_disk_mb=1500, outbox_disk_mb=48)
 LONG = Extent(
     lines={"hub": ALL, "adapters": ALL, "edge": 16, "load": ALL},
     random={"hub": 30, "adapters": 16, "edge": 8, "load": 30, "broker": 24, "postgresql": 20},
@@ -30,9 +28,7 @@ LONG = Extent(
     weather_s=(1.0, 6.0),
     reach_s={"hub": 6.0, "adapters": 5.0, "edge": 8.0, "load": 5.0},
 )
-SHORT_SCALE = Scale(
-    loads=2, per_s=60.0, changes_per_s=15.0, cameras=1, hub_disk_mb=300, outbox_disk_mb=32
-)
+SHORT_SCALE = Scale(loads=2, per_s=60.0, changes_per_s=15.0, cameras=1, hub_disk_mb=300, outbox_disk_mb=32)
 SHORT = Extent(
     lines={"hub": 6, "adapters": 3, "edge": 1, "load": 3},
     random={"hub": 2, "adapters": 1, "edge": 1, "load": 2, "broker": 2, "postgresql": 2},
@@ -49,7 +45,9 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--store", choices=(SQLITE, POSTGRESQL, "both"), default="both")
     made.add_argument("--kills", type=int, default=200, help="at least so many, over all stores")
     made.add_argument("--acknowledged", type=int, default=200_000, help="at least so many, over all stores")
-    made.add_argument("--minutes", type=float, default=30.0, help="no new faults after so many, over all stores")
+    made.add_argument(
+        "--minutes", type=float, default=30.0, help="no new faults after so many, over all stores"
+    )
     made.add_argument("--seed", type=int, default=1, help="the same seed plans the same run")
     made.add_argument("--short", action="store_true", help="a handful of each kind: what `make test` runs")
     made.add_argument("--keep", action="store_true", help="leave the folder, logs and ledgers in it")
@@ -69,7 +67,8 @@ def orders(given: argparse.Namespace) -> list[Order]:
             extent=SHORT if short else LONG,
             kills=0 if short else -(-given.kills // each),
             acknowledged=1000 if short else -(-given.acknowledged // each),
-            limit_s=(30.0 if short else given.minutes * 60 / each),
+            limit_s=30.0 if short else given.minutes * 60 / each,
+            dry_s=60.0 if short else 180.0,
         )
         for store in stores
     ]
@@ -112,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.print(f"[red]{error}[/red]")
         return 2
     told = summary(results)
-    print(json.dumps(told, ensure_ascii=False))  # noqa: T201 - what a program reads
+    print(json.dumps(told, ensure_ascii=False))
     return 0 if told["holds"] else 1
 
 

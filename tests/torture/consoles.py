@@ -1,4 +1,4 @@
-"""Consoles as a process: real HTTP, server-sent events, resumed by `Last-Event-ID`, all that came written down.
+"""Consoles as a process: real HTTP, server-sent events, resumed by `Last-Event-ID`, written down.
 
 A record has a line for each event: `e seq prev`, `g from to reason`, `b head`, `r after`, and `c cursor` at
 each connection. `python -m tests.torture.consoles` runs until it is ended.
@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,10 +95,8 @@ class _Console:
 
     def live(self) -> None:
         while True:
-            try:
+            with suppress(OSError, http.client.HTTPException):
                 self._follow()
-            except (OSError, http.client.HTTPException):
-                pass
             time.sleep(PAUSE_S)
 
     def _follow(self) -> None:

@@ -219,7 +219,9 @@ class Whole:
     faults: tuple[str, ...]
 
 
-def examine(url: str, stored: Stored, taken: Taken, blobs: Path, outboxes: Iterable[tuple[Path, str]]) -> Whole:
+def examine(
+    url: str, stored: Stored, taken: Taken, blobs: Path, outboxes: Iterable[tuple[Path, str]]
+) -> Whole:
     """The chain, the marks, the pictures, and the desk against one made anew from the log."""
     store = Store.open(url)
     try:
@@ -253,14 +255,12 @@ def _mark_faults(store: Store, taken: Taken, outboxes: Iterable[tuple[Path, str]
         try:
             mark = marks.get((sender, outbox.epoch), 0)
             if not outbox.stored <= mark <= outbox.last:
-                yield (
-                    f"mark: {sender} {outbox.epoch}: {mark}, told {outbox.stored}, given {outbox.last}"
-                )
+                yield (f"mark: {sender} {outbox.epoch}: {mark}, told {outbox.stored}, given {outbox.last}")
         finally:
             outbox.close()
     for (sender, epoch), last in taken.last.items():
         if marks.get((sender, epoch), 0) < last:
-            yield f"mark: {sender} {epoch}: {marks.get((sender, epoch), 0)}, but {last} was given and is stored"
+            yield f"mark: {sender} {epoch}: {marks.get((sender, epoch), 0)}, but {last} is stored"
 
 
 def _picture_faults(stored: Stored, folder: Path) -> Iterator[str]:
@@ -283,7 +283,9 @@ def _desk_faults(store: Store) -> list[str]:
         before = _desk(tx.connection)
         rebuild(tx)
         after = _desk(tx.connection)
-        raise _Compared([f"desk: {key}" for key in before.keys() | after if before.get(key) != after.get(key)])
+        raise _Compared(
+            [f"desk: {key}" for key in before.keys() | after if before.get(key) != after.get(key)]
+        )
 
     try:
         store.enqueue(job).result(300)

@@ -1,8 +1,8 @@
 """Foreign devices as a process: the simulator's panels (QoS 1, both conventions) and JT/T 808 terminals.
 
-They are the simulator's own, made to do more in a minute than in a day. What was acknowledged to them (PUBACK,
-the platform's reply) stands in the simulator's ledger. At SIGTERM they fall silent, and end when everything
-that they said was acknowledged.
+They are the simulator's own, made to do more in a minute than in a day. What was acknowledged to them
+(PUBACK, the platform's reply) stands in the simulator's ledger. At SIGTERM they fall silent, and end when
+everything that they said was acknowledged.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     given.add_argument("--broker", type=int, required=True)
     given.add_argument("--jt808", type=int, required=True)
     given.add_argument("--seed", type=int, required=True)
+    given.add_argument("--begin", type=Path, required=True, help="nothing changes before this file is there")
     given.add_argument("--changes-per-s", type=float, required=True)
     asyncio.run(_live(given.parse_args()))
 
@@ -62,13 +63,13 @@ async def _live(given: argparse.Namespace) -> None:
             car.start()
         chance = random.Random(given.seed)
         working = [
-            asyncio.create_task(_change(panels, chance, given.changes_per_s)),
+            asyncio.create_task(_change(panels, chance, given.changes_per_s, given.begin)),
             asyncio.create_task(_drive(cars, chance)),
         ]
         await stop.wait()
         for task in working:
             task.cancel()
-        while not all(one.idle for one in (*panels, *cars)):
+        while not all([*(one.idle for one in panels), *(one.idle for one in cars)]):
             await asyncio.sleep(0.1)
         for panel in panels:
             await asyncio.to_thread(panel.stop)
@@ -76,9 +77,11 @@ async def _live(given: argparse.Namespace) -> None:
             await car.stop()
 
 
-async def _change(panels: list[PanelDevice], chance: random.Random, per_s: float) -> None:
+async def _change(panels: list[PanelDevice], chance: random.Random, per_s: float, begin: Path) -> None:
     """Zones open and close, faults come and go, partitions are set and unset. A panel with a long memory
     to get rid of changes nothing more until it has."""
+    while not begin.exists():
+        await asyncio.sleep(0.05)
     while True:
         await asyncio.sleep(1 / per_s)
         free = [panel for panel in panels if panel.idle]

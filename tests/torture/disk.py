@@ -12,7 +12,7 @@ _STEP_BYTES = 4 * 1024 * 1024
 
 
 class Disk:
-    """A folder on a tmpfs of `size_mb`. Where it can't be mounted, `mounted` is False and `reason` says why."""
+    """A folder on a tmpfs of `size_mb`. Where it can't be mounted `mounted` is False; `reason` says why."""
 
     def __init__(self, folder: Path, size_mb: int) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""A part that kills itself at a line, and an outbox that is overheard: put around the real code from outside."""
+"""A part that kills itself at a line, and an outbox that is overheard: the real code, from outside."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def overhear(path: Path) -> None:
             done.add_done_callback(lambda taken: _note(ledger, outbox, observations, taken))
         return done
 
-    Outbox.append = append  # type: ignore[method-assign]
+    Outbox.append = append  # type: ignore[method-assign, assignment]
 
 
 def _note(ledger: Ledger, outbox: Outbox, observations: Sequence[Observation], taken: Future[int]) -> None:

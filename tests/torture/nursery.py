@@ -1,8 +1,8 @@
 """Starts parts by forking from a process that has imported everything: a life costs tenths of a second.
 
 What runs in the child is the whole part, `jifang.parts.run_part` as `jifang part` runs it; only the imports
-are shared. `python -m tests.torture.nursery` is told on standard input what to start, as JSON lines, and tells
-on standard output the process ids and how each ended.
+are shared. `python -m tests.torture.nursery` is told on standard input what to start, as JSON lines, and
+tells on standard output the process ids and how each ended.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class _Forked:
 class Spawned:
     """A child of ours, started by a command."""
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         with log.open("ab") as words:
             self._process = subprocess.Popen(
                 command,
@@ -158,7 +160,7 @@ def _import_everything() -> None:
     import edge.run  # noqa: F401
     import hub.app  # noqa: F401
     import jifang.parts  # noqa: F401
-    import tests.torture.dying  # noqa: F401
+    import tests.torture.dying
     import tests.torture.load  # noqa: F401
 
 

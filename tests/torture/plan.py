@@ -95,9 +95,7 @@ def _chosen(part: str, extent: Extent, chance: random.Random) -> list[Point]:
     return chance.sample(chosen, len(chosen))
 
 
-def _mixed(
-    chosen: Sequence[Point], instants: int, extent: Extent, chance: random.Random
-) -> Sequence[Death]:
+def _mixed(chosen: Sequence[Point], instants: int, extent: Extent, chance: random.Random) -> Sequence[Death]:
     """Lines, and instants spread evenly among them, so that what waits is worked off in between."""
     deaths = [Death(0.0, point, chance.choice(NTH)) for point in chosen]
     for n in range(instants):

@@ -1,4 +1,4 @@
-"""A network that can fail: TCP forwarded between two of our parts, cut, held back or reset in either direction."""
+"""A network that can fail: TCP forwarded, and cut, held back or reset in either direction."""
 
 from __future__ import annotations
 

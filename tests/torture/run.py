@@ -20,7 +20,6 @@ from tests.torture.plan import Death, Extent, Plan, Weather, draw
 from tests.torture.proxy import cut
 from tests.torture.world import POSTGRESQL, Scale, World
 
-DRY_WITHIN_S = 180.0
 PROVOKE_AFTER_S = 1.2
 SOON_S = 0.3
 Say = Callable[[str], None]
@@ -89,7 +88,9 @@ class Result:
 class Assassin(threading.Thread):
     """Ends the lives of one part by plan, and starts the next one each time."""
 
-    def __init__(self, world: World, name: str, deaths: Sequence[Death], extent: Extent, tally: Tally) -> None:
+    def __init__(
+        self, world: World, name: str, deaths: Sequence[Death], extent: Extent, tally: Tally
+    ) -> None:
         super().__init__(name=f"assassin-{name}", daemon=True)
         self._world = world
         self._part = name
@@ -289,6 +290,8 @@ class Order:
     kills: int
     acknowledged: int
     limit_s: float
+    dry_s: float
+    """How long what is on its way may take when nothing is broken any more."""
 
 
 class Torture:
@@ -382,7 +385,7 @@ class Torture:
         for proxy in world.proxies.values():
             proxy.heal()
         world.end("cameras", 30)
-        if not world.end("devices", DRY_WITHIN_S):
+        if not world.end("devices", self._order.dry_s):
             raise RuntimeError("foreign devices still wait for acknowledgements: nothing takes them")
         taken, senders, devices, stored = self._until_dry()
         followed = self._until_followed()
@@ -392,7 +395,9 @@ class Torture:
         for name in ("consoles", "edge", "adapters", *world.loads, "hub", "broker"):
             if not world.end(name, 30):
                 world.kill(world.lives[name])
-        whole = counting.examine(world.direct_url, stored, taken, world.folder / "hub" / "stills", self._outboxes())
+        whole = counting.examine(
+            world.direct_url, stored, taken, world.folder / "hub" / "stills", self._outboxes()
+        )
         return Result(
             store=world.store,
             seconds=time.monotonic() - begun,
@@ -407,7 +412,7 @@ class Torture:
 
     def _until_dry(self) -> tuple[Taken, Count, Count, Stored]:
         """Counts until nothing is missing, or what is missing has had its time to arrive."""
-        deadline = time.monotonic() + DRY_WITHIN_S
+        deadline = time.monotonic() + self._order.dry_s
         while True:
             taken = Taken()
             for kind in ("load", "heard"):

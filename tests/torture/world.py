@@ -1,4 +1,4 @@
-"""Everything that runs during torture, in a folder of its own on free ports: started, killed, started again."""
+"""Everything that runs during torture, in a folder and on ports of its own: started, killed, started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ import msgspec
 import sqlalchemy as sa
 
 from hub.accounts import NewPerson, create_person
+from hub.domain.entry import EntryKind
 from hub.store.engine import Store
+from hub.store.tables.log import entries
 from jifang.demo import cache_folder
 from jifang.parts import lay_out
 from jifang.ports import free_port
@@ -28,7 +30,7 @@ from jifang.settings import BrokerSettings, EdgePart, Http, Listener, Settings, 
 from tests.postgresql import PostgreSQL
 from tests.torture.consoles import FOLLOWERS, PASSWORD
 from tests.torture.disk import Disk
-from tests.torture.district import site
+from tests.torture.district import field_district, site
 from tests.torture.lines import Point
 from tests.torture.nursery import Life, Nursery, Spawned
 from tests.torture.proxy import Proxy
@@ -106,6 +108,9 @@ class World:
         self._import(json.loads(cameras.read_text()))
         for name in ("adapters", "edge", *self.loads, "devices", "consoles"):
             self.start(name)
+        # A broker acknowledges what nobody has subscribed to yet: a panel counts from when it is known.
+        _until(self._panels_are_known, "every panel was heard")
+        (self.folder / "begin").touch()
 
     async def _make_people(self) -> None:
         store = Store.open(self.direct_url)
@@ -130,6 +135,15 @@ class World:
             return False
 
         _until(ready, "the hub is ready")
+
+    def _panels_are_known(self) -> bool:
+        """Each of their points, so that each topic is subscribed to."""
+        wanted = {
+            (f"panel:{one.id}", point)
+            for one in field_district().panels
+            for point in ("panel", *(f"zone:{zone.key}" for zone in one.zones))
+        }
+        return wanted <= told_points(self.direct_url)
 
     def _import(self, document: dict[str, Any]) -> None:
         with httpx.Client(base_url=self.base, timeout=60) as http:
@@ -245,7 +259,8 @@ class World:
             command = [
                 *here, "simulator", "--describe", str(self.folder / "cameras.json"),
                 "--ledger", str(self.folder / "ledgers" / "cameras.jsonl"),
-                "--broker", f"127.0.0.1:{self._ports['broker']}", "--jt808", f"127.0.0.1:{self._ports['jt808']}",
+                "--broker", f"127.0.0.1:{self._ports['broker']}",
+                "--jt808", f"127.0.0.1:{self._ports['jt808']}",
                 "--cameras", str(self.scale.cameras), "--panels", "0", "--cars", "0",
                 "--seed", str(self.seed), "--settle", "1", "--cache", str(cache_folder()),
             ]  # fmt: skip
@@ -255,6 +270,7 @@ class World:
                 *here, "tests.torture.devices", "--ledger", str(self.folder / "ledgers" / "devices.jsonl"),
                 "--broker", str(self.proxies["field"].port), "--jt808", str(self._ports["jt808"]),
                 "--seed", str(self.seed), "--changes-per-s", str(self.scale.changes_per_s),
+                "--begin", str(self.folder / "begin"),
             ]  # fmt: skip
             return Spawned(command, self._log(name), accounts)
         if name == "consoles":
@@ -311,9 +327,20 @@ class World:
         return self.folder / "logs" / f"{name}.log"
 
 
-def store_engine(url: str) -> sa.Engine:
-    """For counting: reads what is stored, past the product."""
-    return sa.create_engine(url)
+def told_points(url: str) -> set[tuple[str, str]]:
+    """Source and point of which a word stands in the log."""
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            query = sa.select(entries.c.subject, entries.c.body).where(
+                entries.c.kind == EntryKind.OBSERVATION.value
+            )
+            return {
+                (str(row.subject), str(msgspec.json.decode(row.body)["body"].get("point", "")))
+                for row in connection.execute(query)
+            }
+    finally:
+        engine.dispose()
 
 
 def _until(condition: Any, what: str) -> None:
