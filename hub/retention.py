@@ -80,6 +80,7 @@ class Pace:
     """How much goes in one transaction, and how long the writer is left alone after it."""
 
     size: int = 200
+    least: int = 20
     most: int = 1_000
     within_s: float = 0.02
     """What a transaction should take at most; measured, and the next one made to fit."""
@@ -90,7 +91,7 @@ class Pace:
     def took(self, seconds: float) -> float:
         """A transaction took so long; how long to rest."""
         if seconds > self.within_s:
-            self.size = max(20, self.size // 2)
+            self.size = max(min(self.least, self.most), self.size // 2)
         elif seconds < self.within_s / 2:
             self.size = min(self.most, self.size * 3 // 2)
         return min(seconds * self.rest, self.rest_most_s)

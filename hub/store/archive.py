@@ -238,6 +238,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file (mode 0600) that has the name `path` only once it is whole and on disk; else there is none."""
+    _tidy(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -250,6 +251,14 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _tidy(path: Path) -> None:
+    """Takes away what processes that were killed left of the same archive."""
+    for stale in path.parent.glob(f".{path.name}.*.part"):
+        process = stale.suffixes[-2].removeprefix(".")
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            stale.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
