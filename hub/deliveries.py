@@ -117,9 +117,19 @@ def _check(envelope: codec.Envelope, sender: str, raw: bytes) -> None:
         raise codec.WireError("$.observation.id: must have 1 to 300 characters", raw)
     if len(envelope.observation.source) > 200:
         raise codec.WireError("$.observation.source: has over 200 characters", raw)
+    if b"\\u0000" in raw and "\0" in _names(envelope):
+        raise codec.WireError("$.observation: a name in it holds a zero character", raw)
     body = envelope.observation.body
     if isinstance(body, Position) and not (abs(body.lat) <= 90 and abs(body.lon) <= 180):
         raise codec.WireError("$.observation.body: is no place on earth", raw)
+
+
+def _names(envelope: codec.Envelope) -> str:
+    """What becomes more than a part of a JSON body: PostgreSQL's text can't hold a zero character."""
+    observation = envelope.observation
+    names = [envelope.epoch, observation.id, observation.source]
+    names += [getattr(observation.body, name, "") or "" for name in ("point", "serial", "doubt", "datum")]
+    return " ".join(names)
 
 
 def _as_junk(rejected: codec.Rejected) -> Junk:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from hub import metrics
 from hub.audit import GENESIS, Act, Row, chained, first_break
+from hub.store.canonical import storable
 from hub.store.engine import Transaction
 from hub.store.tables.accounts import audit
 
@@ -77,8 +78,8 @@ def broken_at(connection: sa.Connection, *, batch: int = 1000) -> int | None:
 
 def _fitting(act: Act) -> Act:
     """Cut to the columns' sizes: what a stranger sends must not keep the row from being written."""
-    cut = {name: str(getattr(act, name))[:size] for name, size in _LIMITS.items()}
-    return Act(reason=act.reason[:2000], **cut)
+    cut = {name: storable(str(getattr(act, name)))[:size] for name, size in _LIMITS.items()}
+    return Act(reason=storable(act.reason)[:2000], **cut)
 
 
 def _row(row: sa.Row[Any]) -> Row:

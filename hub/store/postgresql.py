@@ -5,6 +5,7 @@ psycopg in the writer's and readers' own threads: see `docs/design/store.md` for
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
@@ -69,6 +70,7 @@ where l.locktype = 'advisory' and l.granted and l.database = a.datid and a.datna
 """
 
 
+_WRITTEN_INSERT = re.compile(r"insert into (?P<table>\w+) \((?P<names>[\w, ]+)\) values \(%s(, %s)*\)")
 _BEGIN = sql.SQL("begin isolation level read committed read write")
 _BEGIN_WITH_MARK = sql.SQL(
     "begin isolation level read committed read write; insert into commits (n, writer) values ({}, {})"
@@ -313,28 +315,42 @@ def _engine(url: sa.URL, begin: str, pool: type[sa.Pool]) -> sa.Engine:
             connection.exec_driver_sql(begin)
 
     @sa.event.listens_for(engine, "do_executemany")
-    def copy_rows(
-        cursor: psycopg.Cursor[Any], _statement: str, rows: Sequence[Mapping[str, Any]], context: Any
-    ) -> bool:
-        return _copied(cursor, rows, context)
+    def copy_rows(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[Any], context: Any) -> bool:
+        return _copied(cursor, statement, rows, context)
 
     return engine
 
 
-def _copied(cursor: psycopg.Cursor[Any], rows: Sequence[Mapping[str, Any]], context: Any) -> bool:
+def _copied(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[Any], context: Any) -> bool:
     """Many rows of a plain INSERT go in by COPY; False: this is something else."""
-    compiled = context.compiled
-    if len(rows) < _MANY or compiled is None or not _is_plain_insert(compiled.statement):
+    if len(rows) < _MANY:
+        return False
+    if context.compiled is None:
+        return _copied_as_written(cursor, statement, rows)
+    if not _is_plain_insert(context.compiled.statement):
         return False
     names = list(rows[0])
-    table = compiled.statement.table
-    into = sql.SQL("copy {} ({}) from stdin").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
-    )
-    with cursor.copy(into) as copy:
+    with cursor.copy(_copy_into(context.compiled.statement.table.name, names)) as copy:
         for row in rows:
             copy.write_row([row[name] for name in names])
     return True
+
+
+def _copied_as_written(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[Any]) -> bool:
+    """An INSERT that was written out, with its values in the order of its columns."""
+    written = _WRITTEN_INSERT.fullmatch(statement)
+    if written is None:
+        return False
+    with cursor.copy(_copy_into(written["table"], written["names"].split(", "))) as copy:
+        for row in rows:
+            copy.write_row(row)
+    return True
+
+
+def _copy_into(table: str, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL("copy {} ({}) from stdin").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
 
 
 def _is_plain_insert(statement: Any) -> bool:
