@@ -82,6 +82,7 @@ def run_part(name: str, layout: Layout) -> None:
                 http_port=settings.http.port,
                 console=console_folder(),
                 field_address=f"mqtt://{field.user}@{field.host}:{field.port}",
+                terms=settings.retention.terms,
             )
         )
     elif name == "adapters":
