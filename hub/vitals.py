@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 NO_COMMIT_S = 5.0
 """A commit that takes longer than this is told as none."""
+HELD_S = 6.0
+"""So long a failure is told after the last one: on a full disk a small commit may still succeed between two
+that don't. Longer than a beat, so that every console hears of it."""
 SLOW_S = 1.0
 """p95 of the last minute's commits above this is told as slow."""
 SLOW_AT_LEAST = 3
@@ -82,6 +85,7 @@ class Vitals:
         self._lock = threading.Lock()
         self._took: deque[float] = deque(maxlen=WINDOW)
         self._waiting: tuple[float, datetime] | None = None
+        self._failing: Trouble | None = None
         self._standing: dict[str, Trouble] = {}
         self.timekeeper = timekeeper
 
@@ -125,15 +129,25 @@ class Vitals:
         return tuple(self._standing.values())
 
     def failure(self) -> Trouble | None:
-        """Why nothing can be stored; None while it can."""
-        health = self._store.health
+        """Why things can't be stored; None while they can, and lately could."""
+        with self._lock:
+            found = self._found_failing()
+            known = self._failing
+            if found is not None and known is not None:
+                found = replace(found, since=known.since)
+            self._failing = found
+            return found
+
+    def _found_failing(self) -> Trouble | None:
+        health, failed, now = self._store.health, self._store.last_failure, self._monotonic()
         if not health.ok:
             return _failure(code_of(health.reason), health.since)
-        with self._lock:
-            waiting = self._waiting
-        waited_s = self._monotonic() - waiting[0] if waiting else 0.0
-        if waiting is not None and waited_s > NO_COMMIT_S:
-            return _failure(TroubleCode.NO_COMMIT, waiting[1], {"waiting_s": round(waited_s)})
+        if failed is not None and now - failed[0] < HELD_S:
+            return _failure(code_of(failed[1]), self._clock() - timedelta(seconds=now - failed[0]))
+        waited_s = now - self._waiting[0] if self._waiting else 0.0
+        if self._waiting is not None and waited_s > NO_COMMIT_S:
+            figures = {"waiting_s": float(round(waited_s))}
+            return _failure(TroubleCode.NO_COMMIT, self._waiting[1], figures)
         return None
 
     def room(self) -> Room | None:

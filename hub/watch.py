@@ -210,12 +210,14 @@ class Ticker:
         error = tick.exception()
         self._vitals.ended(error is None)
         if error is None:
-            self._outage = None
             self._insistence.again()
         elif isinstance(error, StoreUnavailable):
             self._outage = self._outage or (code_of(str(error)), self._store.health.since)
         else:
             log.error("tick failed", exc_info=error)
+
+    def _outage_noted(self, _head: int) -> None:
+        self._outage = None
 
     def _note_own(self, tx: Transaction) -> None:
         """The hub's own troubles, in the log now that it can be written; warnings stand beside `up`."""
@@ -223,8 +225,11 @@ class Ticker:
         jump = self._vitals.timekeeper.doubted
         if jump is not None:
             warnings["clock"] = f"{TroubleCode.CLOCK_JUMPED}: {said_of(jump.by)}"
+        if self._vitals.failure() is not None:
+            return  # a small commit got through; that is not the end of it
         if self._outage is not None:
             code, since = self._outage
+            tx.after_commit(self._outage_noted)
             self._desk.part(tx, "store", up=False, reason=code.value, since=since)
         self._named |= {"store", *warnings}
         for part in sorted(self._named & {"store", "disk", "clock"}):

@@ -132,6 +132,7 @@ class Store:
         """Why this store may never write again; empty: it may."""
         self._tidied = 0.0
         self._health = StoreHealth(ok=True, since=clock())
+        self._failed: tuple[float, str] | None = None
         self._closing = threading.Lock()
         self._closed = False
         self._ending = threading.Event()
@@ -167,6 +168,12 @@ class Store:
     def health(self) -> StoreHealth:
         """Whether the store can store (`/readyz`)."""
         return self._health
+
+    @property
+    def last_failure(self) -> tuple[float, str] | None:
+        """When (monotonic, seconds) and why a transaction last could not be committed, though a smaller one
+        may have been since; None: never."""
+        return self._failed
 
     @property
     def oldest_read_s(self) -> float:
@@ -437,6 +444,8 @@ class Store:
             self._reads.end_old()
 
     def _note_health(self, reason: str) -> None:
+        if reason:
+            self._failed = (time.monotonic(), reason)
         if self._health.ok != (not reason) or self._health.reason != reason:
             since = self._clock() if self._health.ok != (not reason) else self._health.since
             self._health = StoreHealth(ok=not reason, since=since, reason=reason)

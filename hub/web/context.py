@@ -98,10 +98,8 @@ class Hub:
 
     async def _can_store(self) -> str:
         failure = self.vitals.failure()
-        if failure is not None and failure.code is TroubleCode.NO_COMMIT:
-            return (
-                f"cannot write: {failure.code.value}"  # what is under way must end before another can begin
-            )
+        if failure is not None:  # a probe may be small enough to succeed, or would queue behind what hangs
+            return f"cannot write: {failure.code.value}"
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self.store.submit(probe)

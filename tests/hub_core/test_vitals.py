@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hub.domain.timekeeping import Timekeeper
 from hub.domain.trouble import Severity, Trouble, TroubleCode, code_of
 from hub.insisting import Insistence
 from hub.store.engine import Store, StoreUnavailable, Transaction
-from hub.vitals import NO_COMMIT_S, WINDOW, Room, Vitals
+from hub.vitals import HELD_S, NO_COMMIT_S, WINDOW, Room, Vitals
 from hub.watch import Ticker, Watch
 from tests.hub_core.conftest import Core
 from tests.hub_core.test_intake import eventually
@@ -56,7 +57,7 @@ class Pulse:
             Timekeeper(core.clock, core.clock),
             core.clock,
             room=lambda _folder: self.room,
-            monotonic=lambda: self.seconds,
+            monotonic=lambda: time.monotonic() + self.seconds,
         )
         watch = Watch(core.store, core.desk, core.registers, core.clock.now)
         self.insistence = Insistence(core.store)
@@ -203,6 +204,11 @@ def test_an_outage_is_told_at_once_and_stands_in_the_log_afterwards(pulse: Pulse
     (part,) = [one for one in pulse.core.desk.snapshot().hub.parts if one.name == "store"]
     assert (part.up, part.reason) == (False, "disk_error")
     clock.forward(600)
+    pulse.second()
+    told = pulse.vitals.failure()
+    assert told is not None and told.since == since, "a small commit got through; that is not the end of it"
+    assert (False, "disk_error") not in pulse.logged("store")
+    pulse.seconds += HELD_S
     pulse.second()
     assert pulse.vitals.failure() is None
     parts = [part for entry in pulse.core.entries(EntryKind.HUB) for part in entry.body["parts"]]
