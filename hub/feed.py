@@ -363,6 +363,7 @@ class Feed:
         start = self.head if after is None else after
         subscriber = Subscriber(view, pipe, start, start, session=session, screen=screen)
         subscriber.gap = None if after is None else self._gap(after, log_id, at_most)
+        subscriber.live = subscriber.gap is None and start >= self.head
         if sight.units:
             subscriber.units = {one.id: one for one in self._units() if view.sees_place(one.place)}
         others.add(subscriber)

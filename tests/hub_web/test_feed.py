@@ -170,7 +170,7 @@ def slow_console(running: Running, client: httpx.AsyncClient, after: int) -> soc
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
     connection.connect(("127.0.0.1", port))
-    cookie = client.cookies["jifang"]
+    cookie = next(one.value for one in client.cookies.jar)
     head = f"GET /api/v1/feed?after={after} HTTP/1.1\r\nHost: x\r\nCookie: jifang={cookie}\r\n\r\n"
     connection.sendall(head.encode())
     return connection
