@@ -1,5 +1,5 @@
 # Two commands do everything from nothing: `make demo` and `make test`.
-.PHONY: demo test setup check format bench lock clean
+.PHONY: demo test setup check format bench torture lock clean
 
 PY := .venv/bin/python
 
@@ -25,6 +25,11 @@ check:
 format:
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+# Kills everything in turn and counts: make torture ARGS="--store sqlite --minutes 5 --seed 7"
+torture:
+	@scripts/setup test
+	$(PY) -m tests.torture $(ARGS)
 
 bench: setup
 	$(PY) -m benchmarks $(ARGS)

@@ -75,14 +75,14 @@ def draw(seed: int, extent: Extent, loads: Sequence[str], places: Sequence[str])
     for part in ("hub", "adapters", "edge"):
         chosen = _chosen(part, extent, chance)
         lines[part] = len(chosen)
-        deaths[part] = _mixed(chosen, extent.random[part], extent, chance)
+        deaths[part] = _mixed(chosen, extent.random[part], breath_of(part, extent), chance)
     chosen = _chosen("load", extent, chance)
     lines["load"] = len(chosen)
     for n, name in enumerate(loads):
         share = extent.random["load"] // len(loads)
-        deaths[name] = _mixed(chosen[n :: len(loads)], share, extent, chance)
+        deaths[name] = _mixed(chosen[n :: len(loads)], share, extent.breath_s, chance)
     for part in ("broker", "postgresql"):
-        deaths[part] = _mixed([], extent.random[part], extent, chance)
+        deaths[part] = _mixed([], extent.random[part], breath_of(part, extent), chance)
     weather = [_weather(places[n % len(places)], extent, chance) for n in range(extent.weather)]
     chance.shuffle(weather)
     return Plan(deaths, weather, lines)
@@ -95,12 +95,20 @@ def _chosen(part: str, extent: Extent, chance: random.Random) -> list[Point]:
     return chance.sample(chosen, len(chosen))
 
 
-def _mixed(chosen: Sequence[Point], instants: int, extent: Extent, chance: random.Random) -> Sequence[Death]:
+def breath_of(part: str, extent: Extent) -> tuple[float, float]:
+    """How long its lives last that end at any instant. What all others need lives longer."""
+    least, most = extent.breath_s
+    return (least * 2, most * 2) if part in ("broker", "postgresql") else (least, most)
+
+
+def _mixed(
+    chosen: Sequence[Point], instants: int, breath_s: tuple[float, float], chance: random.Random
+) -> Sequence[Death]:
     """Lines, and instants spread evenly among them, so that what waits is worked off in between."""
     deaths = [Death(0.0, point, chance.choice(NTH)) for point in chosen]
     for n in range(instants):
         at = round((n + 1) * (len(chosen) / (instants + 1))) + n
-        deaths.insert(at, Death(chance.uniform(*extent.breath_s)))
+        deaths.insert(at, Death(chance.uniform(*breath_s)))
     return deaths
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import threading
 import time
 from collections import Counter
@@ -16,11 +17,13 @@ from tests.torture import counting
 from tests.torture.counting import Count, Followed, Stored, Taken, Whole
 from tests.torture.lines import Point
 from tests.torture.nursery import Life
-from tests.torture.plan import Death, Extent, Plan, Weather, draw
+from tests.torture.plan import Death, Extent, Plan, Weather, breath_of, draw
 from tests.torture.proxy import cut
 from tests.torture.world import POSTGRESQL, Scale, World
 
 PROVOKE_AFTER_S = 1.2
+TRIES = 3
+"""Lives that are given to reaching a line."""
 SOON_S = 0.3
 Say = Callable[[str], None]
 
@@ -96,10 +99,13 @@ class Assassin(threading.Thread):
         self._part = name
         self._deaths = list(deaths)
         self._reach_s = extent.reach_s.get(name, extent.reach_s["load"])
-        self._breath_s = extent.breath_s
+        self._breath_s = breath_of(name, extent)
         self._tally = tally
         self._ending = threading.Event()
         self._random = random.Random(f"{world.seed}:{name}")
+        self._armed: Point | None = None
+        """The line at which the present life kills itself, if it comes there."""
+        self._tries: Counter[Point] = Counter()
         self.life: Life = world.lives[name]
         self.left = len(self._deaths)
         self.error = ""
@@ -133,32 +139,35 @@ class Assassin(threading.Thread):
         until = time.monotonic() + after_s
         while time.monotonic() < until and not self._ending.is_set():
             if self.life.wait(min(0.5, max(0.0, until - time.monotonic()))):
-                self._fell()
+                self._note_end()
                 self._ending.wait(SOON_S)
-                self.life = self._world.start(self._part)
+                self._begin(None)
         if not self._ending.is_set():
             self._kill()
-            self.life = self._world.start(self._part)
+            self._begin(None)
 
     def _at_a_line(self, death: Death, point: Point) -> None:
         self._kill()
-        self.life = self._world.start(self._part, (point, death.nth))
+        self._begin((point, death.nth))
+        self._tries[point] += 1
         provoking = self._provoke() if death.provoked else None
         ended = self._wait(self._reach_s * (2 if death.provoked else 1))
-        if ended and self._by_kill():
-            self._tally.count(self._tally.kills, f"{self._part} at a line")
-            self._tally.reached.add((self._kind, point))
-        elif ended:
-            self._fell()
-        elif not self._ending.is_set():
-            if death.provoked:
-                self._tally.unreached.add((self._kind, point))
-            else:
-                # Once more, when something fails meanwhile: some lines are there for that only.
-                self._deaths.append(Death(0.0, point, 1, provoked=True))
-                self.left = len(self._deaths)
+        if ended:
+            self._note_end()
         if provoking is not None:
             provoking.join()
+        if (self._kind, point) in self._tally.reached or self._ending.is_set():
+            return
+        if self._tries[point] < TRIES:
+            # Once more, when something fails meanwhile: some lines are there for that only.
+            self._deaths.append(Death(0.0, point, 1, provoked=True))
+            self.left = len(self._deaths)
+        else:
+            self._tally.unreached.add((self._kind, point))
+
+    def _begin(self, die: tuple[Point, int] | None) -> None:
+        self.life = self._world.start(self._part, die)
+        self._armed = die[0] if die else None
 
     def _wait(self, for_s: float) -> bool:
         until = time.monotonic() + for_s
@@ -191,27 +200,29 @@ class Assassin(threading.Thread):
     def _kind(self) -> str:
         return "load" if self._part in self._world.loads else self._part
 
-    def _by_kill(self) -> bool:
-        return getattr(self.life, "status", None) == -9
-
     def _kill(self) -> None:
         if self._world.kill(self.life):
             self._tally.count(self._tally.kills, f"{self._part} at an instant")
 
-    def _fell(self) -> None:
-        self._tally.count(self._tally.fell, self._part)
+    def _note_end(self) -> None:
+        """It ended without us: at its line, or of something that it could not live with."""
+        if self._armed is not None and getattr(self.life, "status", None) == -signal.SIGKILL:
+            self._tally.count(self._tally.kills, f"{self._part} at a line")
+            self._tally.reached.add((self._kind, self._armed))
+            self._tally.unreached.discard((self._kind, self._armed))
+        else:
+            self._tally.count(self._tally.fell, self._part)
+        self._armed = None
 
     def _calm(self) -> None:
         """A life that nothing ends by itself: traced ones are replaced by a plain one."""
         self._kill()
-        self.life = self._world.start(self._part)
+        self._begin(None)
         while not self._world.closed.wait(0.5):
-            if self.life.wait(0):
-                if self._world.closed.is_set():
-                    return
-                self._fell()
+            if self.life.wait(0) and not self._world.closed.is_set():
+                self._note_end()
                 time.sleep(SOON_S)
-                self.life = self._world.start(self._part)
+                self._begin(None)
 
 
 class DatabaseAssassin(Assassin):
