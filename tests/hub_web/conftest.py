@@ -107,11 +107,11 @@ class Running:
         assert not self.thread.is_alive()
 
 
-def start_hub(folder: Path, port: int, *, console: Path | None = None) -> Running:
+def start_hub(folder: Path, port: int, *, console: Path | None = None, store_url: str = "") -> Running:
     """Opens and serves a hub with the test district in it."""
     settings = hub_app.HubSettings(
         data=folder,
-        store_url=f"sqlite:///{folder / 'hub.db'}",
+        store_url=store_url or f"sqlite:///{folder / 'hub.db'}",
         broker=Broker(host="127.0.0.1", port=9),
         http_host="127.0.0.1",
         http_port=port,
