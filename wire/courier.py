@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -115,7 +115,8 @@ class Courier:
     """Sends an outbox over the bus until intake confirms, and again what it doesn't.
 
     News goes in order of `Urgency`, within a class in order; at most `window` items ahead of intake's word.
-    What waits travels together, up to `batch` items in a message.
+    What waits travels together, up to `batch` items in a message. `steady`: seconds of a clock that nobody
+    sets.
     """
 
     def __init__(
@@ -127,7 +128,9 @@ class Courier:
         patience_s: float = 5.0,
         batch: int = 50,
         clock: Clock = utc_now,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._steady = steady
         self._batch = batch
         self._outbox = outbox
         self._bus = bus
@@ -195,7 +198,7 @@ class Courier:
         held = self._outbox.held(again.spans)
         gone = [gap for first, last in again.spans for gap in _gaps(first, last, held)]
         with self._lock:
-            old = time.monotonic() - OVERTAKEN_S
+            old = self._steady() - OVERTAKEN_S
             for lane in (self._live, self._past):
                 self._lose(lane, [seq for seq, one in lane.on_way.items() if seq in held and one.at < old])
         if gone:
@@ -205,13 +208,13 @@ class Courier:
     def _settled(self, done: Future[None], upto: int, beyond: Spans) -> None:
         if done.exception() is None:
             self._arrived(upto, beyond)
-            now = time.monotonic()
+            now = self._steady()
             if upto < self._outbox.floor and now - self._floor_at > FLOOR_S:
                 # Intake lacks what one of its former lives had, or has forgotten that it has it.
                 self._tell_floor()
 
     def _arrived(self, upto: int, beyond: Spans) -> None:
-        now = time.monotonic()
+        now = self._steady()
         with self._lock:
             for lane in (self._live, self._past):
                 self._lose(lane, lane.arrived(upto, beyond, now))
@@ -231,7 +234,7 @@ class Courier:
         self._tell_floor()
 
     def _tell_floor(self, gone: Sequence[tuple[int, int]] = ()) -> None:
-        self._told_trouble, self._floor_at = self._outbox.trouble, time.monotonic()
+        self._told_trouble, self._floor_at = self._outbox.trouble, self._steady()
         floor = codec.Floor(
             epoch=self._outbox.epoch,
             seq=self._outbox.floor,
@@ -260,7 +263,7 @@ class Courier:
         if self._outbox.trouble != self._told_trouble:
             self._tell_floor()
         with self._lock:
-            now = time.monotonic()
+            now = self._steady()
             if self._overdue(now):
                 self._tell_floor()
             if now >= self._reckon_at:
