@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from jifang.settings import Settings, SettingsError, load
 
@@ -34,7 +35,7 @@ def _settings(path: Path | None) -> tuple[Settings, Path]:
         settings = load(path)
         settings.store_url  # noqa: B018 - a password file that can't be read is told here, not by a part
     except SettingsError as error:
-        screen.print(f"[red]配置有误 · settings:[/red] {error}")
+        screen.print(f"[red]配置有误 · settings:[/red] {escape(str(error))}")
         raise typer.Exit(2) from error
     return settings, path or Path("jifang.toml")
 
@@ -154,7 +155,7 @@ def import_(
 
 def _trouble(error: Exception) -> typer.Exit:
     """What went wrong, on the screen; exit status 2: it wasn't done."""
-    screen.print(f"[red]未完成 · not done:[/red] {error}", highlight=False, soft_wrap=True)
+    screen.print(f"[red]未完成 · not done:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
     return typer.Exit(2)
 
 

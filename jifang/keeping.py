@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from hub.domain.retention import FLOORS, SHANGHAI, RetentionClass, Terms
 from hub.retention import Planned, plan
@@ -72,7 +72,7 @@ def show_verified(found: Verified, screen: Console, *, as_json: bool = False) ->
         screen.print(f"  {name:20} {value}", highlight=False, soft_wrap=True)
     for fault in found.faults[:_MOST_NAMED]:
         screen.print(
-            f"[red]✗ {fault.where} {fault.at}:[/red] {fault.reason}", highlight=False, soft_wrap=True
+            f"[red]✗ {fault.where} {fault.at}:[/red] {escape(fault.reason)}", highlight=False, soft_wrap=True
         )
     if len(found.faults) > _MOST_NAMED:
         screen.print(f"[red]✗ … {len(found.faults) - _MOST_NAMED}[/red]")
@@ -103,7 +103,7 @@ def show_backup(manifest: Manifest, file: Path, screen: Console, *, as_json: boo
     if manifest.log.broken_at is not None:
         screen.print(
             f"[red]✗ 日志链在 {manifest.log.broken_at} 处断开，已照原样备份 · "
-            f"the log is broken there, and backed up as it is:[/red] {manifest.log.broken_reason}",
+            f"the log is broken there, and backed up as it is:[/red] {escape(manifest.log.broken_reason)}",
             soft_wrap=True,
         )
     if manifest.key.fingerprint and not manifest.key.included:
@@ -146,17 +146,13 @@ def show_plan(plan: Mapping[RetentionClass, Planned], screen: Console, *, as_jso
     if as_json:
         _print_json({of.value: one for of, one in plan.items()})
         return
-    table = Table("类 class", "保存 days", "下限 floor", "早于 before", "将删除 would go", "依据 source")
     for of, one in plan.items():
-        table.add_row(
-            _CLASSES[of],
-            str(one.days),
-            str(one.floor),
-            _local(one.cutoff),
-            f"{one.rows:,}",
-            FLOORS[of].source,
+        screen.print(
+            f"{_CLASSES[of]}: {one.days} 天 days (≥ {one.floor}, {escape(FLOORS[of].source)}); "
+            f"早于 before {_local(one.cutoff)[:10]}; [bold]将删除 would go {one.rows:,}[/bold]",
+            highlight=False,
+            soft_wrap=True,
         )
-    screen.print(table)
 
 
 __all__ = ["plan_of", "show_backup", "show_plan", "show_restored", "show_verified", "verified_json"]

@@ -19,6 +19,7 @@ from hub.store.engine import Store
 from jifang.settings import Settings, StoreSettings, dump
 from jifang.steps import Silent
 from jifang.verify import verify_archive, verify_store
+from tests.hub_core.conftest import HandClock
 from tests.keeping.conftest import Keep, jpeg, open_keep
 from tests.keeping.test_archive import backed_up, put_back
 
@@ -77,9 +78,9 @@ def test_a_disk_that_is_full_half_way_leaves_no_archive(keep: Keep, tmp_path: Pa
 
 
 def test_a_run_of_retention_that_is_killed_leaves_a_provable_log(
-    store_url: str, tmp_path: Path, clock: object
+    store_url: str, tmp_path: Path, clock: HandClock
 ) -> None:
-    keep = open_keep(store_url, tmp_path / "data", clock)  # type: ignore[arg-type]
+    keep = open_keep(store_url, tmp_path / "data", clock)
     for number in range(12):
         keep.motion(jpeg(number))
     keep.close_incident(keep.burglary())
