@@ -107,6 +107,7 @@ class Outbox:
         self.stills_dropped = 0
         self._not_kept: list[datetime] = []
         """Refused and kept by nobody, not told yet: when."""
+        self._confirmed = 0
         self._unsettled = Spans()
         """Confirmed by intake, but not yet taken out: the disk would not have it."""
         self._stills_from = 0
@@ -300,9 +301,10 @@ class Outbox:
         refused: list[Future[int]] = []
         not_kept = len(self._not_kept)
         epoch, settled = self.epoch, False
+        self._note_confirmed(group)
         try:
             self._db.execute("begin immediate")
-            settled = self._settle(group, figures)
+            settled = self._settle(figures)
             for job in group:
                 if isinstance(job, _Append):
                     if self._has_room(job, figures):
@@ -346,18 +348,21 @@ class Outbox:
             figures.size -= self._drop_stills()
         return figures.size <= limit
 
-    def _settle(self, group: list[_Job], figures: _Figures) -> bool:
+    def _note_confirmed(self, group: list[_Job]) -> None:
+        for job in group:
+            if isinstance(job, _Stored):
+                self._confirmed = max(self._confirmed, job.seq)
+                for first, last in ((1, job.seq), *job.beyond):
+                    if first <= last:
+                        self._unsettled.add(first, last)
+
+    def _settle(self, figures: _Figures) -> bool:
         """Takes out what intake has confirmed, now or when the disk was full."""
-        confirmed = [job for job in group if isinstance(job, _Stored)]
-        if not confirmed and not self._unsettled:
+        if not self._unsettled:
             return False
-        for job in confirmed:
-            for first, last in ((1, job.seq), *job.beyond):
-                if first <= last:
-                    self._unsettled.add(first, last)
-            figures.stored = max(figures.stored, job.seq)
         for first, last in self._unsettled:
             self._take_out(first, last, figures)
+        figures.stored = max(figures.stored, self._confirmed)
         self._set_meta("stored", str(figures.stored))
         return True
 
@@ -467,6 +472,7 @@ class Outbox:
         self._set_meta("epoch", self.epoch)
         opened_at, figures.last, figures.stored, figures.size, figures.count = self._opened_at, 0, 0, 0, 0
         self._set_meta("stored", "0")
+        self._confirmed, self._unsettled = 0, Spans()
         for seq, payload in rows:
             observation = codec.decode(payload, codec.Envelope).observation
             if seq > opened_at and observation.id == f"{self.sender}:{former}:{seq}":

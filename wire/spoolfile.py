@@ -97,6 +97,9 @@ def _salvaged(kept: Path, reason: str) -> Salvage:
     observations: dict[int, Observation] = {}
     marks: dict[str, str] = {}
     with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as db:
+        with contextlib.suppress(sqlite3.Error):
+            # Otherwise SQLite reads nothing of a file that is shorter than it should be.
+            db.execute("pragma writable_schema=on")
         # From both ends: a damaged page in the middle hides only what lies on it.
         for query in (
             "select seq, payload from item order by seq",
