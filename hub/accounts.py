@@ -133,7 +133,7 @@ class Accounts:
         self._clock = clock
         self._steady = steady or clock
         """Spans of a lockout are measured by it: nobody waits longer because the clock was set back."""
-        self._insist = insist or Insistence(store)
+        self._insist: Insisting = insist if insist is not None else Insistence(store)
         self._limit = SignInLimit()
         self._hashing = 0
         self._known: OrderedDict[str, rows.SessionRow] = OrderedDict()

@@ -30,8 +30,9 @@ class Insistence:
         """Has `job` done, now or when the store is back."""
         self._store.enqueue(job).add_done_callback(self._watching(job))
 
-    def __len__(self) -> int:
-        """How many wait."""
+    @property
+    def waiting(self) -> int:
+        """How many jobs the store has yet to take."""
         return len(self._left)
 
     def again(self) -> None:

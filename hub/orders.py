@@ -40,7 +40,7 @@ class Orders:
         self._bus = bus
         self._store = store
         self._desk = desk
-        self._insist = insist or Insistence(store)
+        self._insist: Insisting = insist if insist is not None else Insistence(store)
         self._within_s = within_s
 
     def start(self, now: datetime) -> None:

@@ -239,13 +239,13 @@ def test_what_nobody_waits_for_is_done_when_the_store_is_back_in_order(
     away.away = True
     for number in range(5):
         pulse.insistence(lambda _tx, n=number: done.append(n))  # type: ignore[misc]
-    eventually(lambda: len(pulse.insistence) == 5)
+    eventually(lambda: pulse.insistence.waiting == 5)
     pulse.second()
     assert done == []
     away.away = False
     pulse.second()
     eventually(lambda: done == [0, 1, 2, 3, 4])
-    assert len(pulse.insistence) == 0
+    assert pulse.insistence.waiting == 0
 
 
 def test_a_job_with_a_fault_of_its_own_is_not_tried_for_ever(pulse: Pulse) -> None:

@@ -171,7 +171,7 @@ async def test_who_signed_out_while_the_store_was_away_is_out_for_good(far: Runn
         client.cookies.set("jifang", desk.cookies["op"])
         assert (await client.get("/session")).status_code == 401
         line.mend()
-        wait_until(lambda: far.hub.store.health.ok and len(far.hub.insist) == 0)
+        wait_until(lambda: far.hub.store.health.ok and far.hub.insist.waiting == 0)
         assert (await client.get("/session")).status_code == 401
         count = "select count(*) from sessions"
         left = far.do(lambda tx: tx.connection.exec_driver_sql(count).scalar_one())
