@@ -19,10 +19,10 @@ from tests.torture.run import Order, Result, figures, torture
 from tests.torture.world import POSTGRESQL, SQLITE, Scale
 
 ALL = 100_000
-LONG_SCALE = Scale(loads=3, per_s=80.0, changes_per_s=40.0, cameras=3, hub_disk_mb=1500, outbox_disk_mb=48)
+LONG_SCALE = Scale(loads=3, per_s=65.0, changes_per_s=40.0, cameras=3, hub_disk_mb=1500, outbox_disk_mb=48)
 LONG = Extent(
-    lines={"hub": ALL, "adapters": ALL, "edge": 16, "load": ALL},
-    random={"hub": 30, "adapters": 16, "edge": 8, "load": 30, "broker": 24, "postgresql": 20},
+    lines={"hub": ALL, "adapters": ALL, "edge": 16, "load": ALL, "store": ALL},
+    random={"hub": 50, "adapters": 16, "edge": 8, "load": 30, "broker": 24, "postgresql": 20},
     breath_s=(2.0, 7.0),
     weather=48,
     weather_s=(1.0, 6.0),
@@ -30,7 +30,7 @@ LONG = Extent(
 )
 SHORT_SCALE = Scale(loads=2, per_s=60.0, changes_per_s=15.0, cameras=1, hub_disk_mb=300, outbox_disk_mb=32)
 SHORT = Extent(
-    lines={"hub": 6, "adapters": 3, "edge": 1, "load": 3},
+    lines={"hub": 5, "adapters": 3, "edge": 1, "load": 3, "store": 1},
     random={"hub": 2, "adapters": 1, "edge": 1, "load": 2, "broker": 2, "postgresql": 2},
     breath_s=(1.0, 3.0),
     weather=8,
@@ -67,10 +67,12 @@ def orders(given: argparse.Namespace) -> list[Order]:
             extent=SHORT if short else LONG,
             kills=0 if short else -(-given.kills // each),
             acknowledged=1000 if short else -(-given.acknowledged // each),
-            limit_s=30.0 if short else given.minutes * 60 / each,
-            dry_s=60.0 if short else 180.0,
+            limit_s=26.0 if short else given.minutes * 60 / each,
+            dry_s=60.0 if short else 240.0,
+            # Between them, two stores meet every line: half of them each, and those of their own.
+            share=(n, each) if not short else (0, 1),
         )
-        for store in stores
+        for n, store in enumerate(stores)
     ]
 
 

@@ -96,6 +96,22 @@ FUNCTIONS: Mapping[str, Sequence[str]] = {
 }
 """By part. Senders' lines are met in the load, which is a sender and nothing else."""
 
+OF_STORE: Mapping[str, Sequence[str]] = {
+    "sqlite": (
+        "hub.store.sqlite:SQLite.begin",
+        "hub.store.sqlite:SQLite.commit",
+        "hub.store.sqlite:SQLite.savepoint",
+        "hub.store.sqlite:SQLite.release",
+    ),
+    "postgresql": (
+        "hub.store.postgresql:PostgreSQL.begin",
+        "hub.store.postgresql:PostgreSQL.commit",
+        "hub.store.postgresql:PostgreSQL.savepoint",
+        "hub.store.postgresql:PostgreSQL.release",
+    ),
+}
+"""Of the hub as well, by what is behind its store."""
+
 
 class Renamed(RuntimeError):
     """Functions of the list that the code doesn't have: names them."""
@@ -115,11 +131,19 @@ class Point:
 
 def points(part: str) -> list[Point]:
     """Every line at which `part` is to be killed, in order. Raises `Renamed`."""
-    gone = [name for name in FUNCTIONS[part] if not _exists(name)]
+    return _points(FUNCTIONS[part])
+
+
+def points_of_store(store: str) -> list[Point]:
+    """Every line of one database's own code at which the hub is to be killed. Raises `Renamed`."""
+    return _points(OF_STORE[store])
+
+
+def _points(names: Sequence[str]) -> list[Point]:
+    gone = [name for name in names if not _exists(name)]
     if gone:
         raise Renamed(f"tests/torture/lines.py names what isn't there: {', '.join(gone)}")
-    found = {Point(name, line) for name in FUNCTIONS[part] for line in _lines(name)}
-    return sorted(found)
+    return sorted({Point(name, line) for name in names for line in _lines(name)})
 
 
 def codes_at(point: Point) -> list[CodeType]:

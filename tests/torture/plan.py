@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.torture.lines import Point, points
+from tests.torture.lines import Point, points, points_of_store
 from tests.torture.proxy import Fault, Way
 
 NTH = (1, 1, 1, 2, 3, 5, 8)
@@ -67,20 +67,33 @@ class Plan:
     """How many different lines are tried, by part."""
 
 
-def draw(seed: int, extent: Extent, loads: Sequence[str], places: Sequence[str]) -> Plan:
-    """The plan of one run. `places`: what weather can strike. Raises `lines.Renamed`."""
+def draw(
+    seed: int,
+    extent: Extent,
+    loads: Sequence[str],
+    places: Sequence[str],
+    *,
+    store: str,
+    share: tuple[int, int] = (0, 1),
+) -> Plan:
+    """The plan of one run. `places`: what weather can strike. `share` (which, of how many): runs over several
+    stores share the lines between them, but for those of a database's own. Raises `lines.Renamed`."""
     chance = random.Random(seed)
     deaths: dict[str, Sequence[Death]] = {}
     lines: dict[str, int] = {}
     for part in ("hub", "adapters", "edge"):
-        chosen = _chosen(part, extent, chance)
+        chosen = _chosen(part, extent, chance)[share[0] :: share[1]]
+        if part == "hub":
+            own = points_of_store(store)
+            chosen += chance.sample(own, min(len(own), extent.lines["store"]))
+            chance.shuffle(chosen)
         lines[part] = len(chosen)
         deaths[part] = _mixed(chosen, extent.random[part], breath_of(part, extent), chance)
-    chosen = _chosen("load", extent, chance)
+    chosen = _chosen("load", extent, chance)[share[0] :: share[1]]
     lines["load"] = len(chosen)
     for n, name in enumerate(loads):
-        share = extent.random["load"] // len(loads)
-        deaths[name] = _mixed(chosen[n :: len(loads)], share, extent.breath_s, chance)
+        instants = extent.random["load"] // len(loads)
+        deaths[name] = _mixed(chosen[n :: len(loads)], instants, extent.breath_s, chance)
     for part in ("broker", "postgresql"):
         deaths[part] = _mixed([], extent.random[part], breath_of(part, extent), chance)
     weather = [_weather(places[n % len(places)], extent, chance) for n in range(extent.weather)]
@@ -89,6 +102,7 @@ def draw(seed: int, extent: Extent, loads: Sequence[str], places: Sequence[str])
 
 
 def _chosen(part: str, extent: Extent, chance: random.Random) -> list[Point]:
+    """In an order of its own, the same for every store."""
     found = points(part)
     most = extent.lines[part]
     chosen = found if most >= len(found) else chance.sample(found, most)

@@ -22,6 +22,9 @@ from tests.torture.proxy import cut
 from tests.torture.world import POSTGRESQL, Scale, World
 
 PROVOKE_AFTER_S = 1.2
+READY_WITHIN_S = 15.0
+PLANNED_SHARE = 0.75
+"""Of the time, over which deaths are spread; what takes longer has the rest."""
 TRIES = 3
 """Lives that are given to reaching a line."""
 SOON_S = 0.3
@@ -92,7 +95,7 @@ class Assassin(threading.Thread):
     """Ends the lives of one part by plan, and starts the next one each time."""
 
     def __init__(
-        self, world: World, name: str, deaths: Sequence[Death], extent: Extent, tally: Tally
+        self, world: World, name: str, deaths: Sequence[Death], extent: Extent, tally: Tally, over_s: float
     ) -> None:
         super().__init__(name=f"assassin-{name}", daemon=True)
         self._world = world
@@ -101,6 +104,9 @@ class Assassin(threading.Thread):
         self._reach_s = extent.reach_s.get(name, extent.reach_s["load"])
         self._breath_s = breath_of(name, extent)
         self._tally = tally
+        self._over_s = over_s
+        self._planned = len(self._deaths)
+        self._begun = time.monotonic()
         self._ending = threading.Event()
         self._random = random.Random(f"{world.seed}:{name}")
         self._armed: Point | None = None
@@ -112,8 +118,10 @@ class Assassin(threading.Thread):
 
     def run(self) -> None:
         """Until the plan is done and `finish` is called; after its plan it goes on at instants."""
+        self._begun = time.monotonic()
         try:
             while not self._ending.is_set():
+                self._bide()
                 self._next()
             self._calm()
         except Exception as error:  # the run must tell, and must not count a part as alive that isn't
@@ -123,6 +131,12 @@ class Assassin(threading.Thread):
     def finish(self) -> None:
         """No more deaths: one last life, left alone."""
         self._ending.set()
+
+    def _bide(self) -> None:
+        """Its deaths are spread over the run: a life in between gets something done."""
+        due = self._begun + self._over_s * (self._planned - self.left) / max(1, self._planned)
+        if self._deaths and time.monotonic() < due:
+            self._live_until(due)
 
     def _next(self) -> None:
         if not self._deaths:
@@ -136,15 +150,21 @@ class Assassin(threading.Thread):
             self._at_a_line(death, death.point)
 
     def _at_an_instant(self, after_s: float) -> None:
-        until = time.monotonic() + after_s
+        ready_by = time.monotonic() + READY_WITHIN_S
+        while not self._world.ready(self._part) and time.monotonic() < ready_by:
+            self._live_until(time.monotonic() + 0.2)
+        self._live_until(time.monotonic() + after_s)
+        if not self._ending.is_set():
+            self._kill()
+            self._begin(None)
+
+    def _live_until(self, until: float) -> None:
+        """A life that ends by itself meanwhile is followed by another."""
         while time.monotonic() < until and not self._ending.is_set():
             if self.life.wait(min(0.5, max(0.0, until - time.monotonic()))):
                 self._note_end()
                 self._ending.wait(SOON_S)
                 self._begin(None)
-        if not self._ending.is_set():
-            self._kill()
-            self._begin(None)
 
     def _at_a_line(self, death: Death, point: Point) -> None:
         self._kill()
@@ -228,9 +248,14 @@ class Assassin(threading.Thread):
 class DatabaseAssassin(Assassin):
     """PostgreSQL isn't one process: it is killed whole."""
 
-    def __init__(self, world: World, deaths: Sequence[Death], extent: Extent, tally: Tally) -> None:
+    def __init__(
+        self, world: World, deaths: Sequence[Death], extent: Extent, tally: Tally, over_s: float
+    ) -> None:
         world.lives["postgresql"] = _Nothing()
-        super().__init__(world, "postgresql", deaths, extent, tally)
+        super().__init__(world, "postgresql", deaths, extent, tally, over_s)
+
+    def _live_until(self, until: float) -> None:
+        self._ending.wait(max(0.0, until - time.monotonic()))
 
     def _at_an_instant(self, after_s: float) -> None:
         if not self._ending.wait(after_s):
@@ -301,6 +326,8 @@ class Order:
     kills: int
     acknowledged: int
     limit_s: float
+    share: tuple[int, int]
+    """Which share of the lines, of how many."""
     dry_s: float
     """How long what is on its way may take when nothing is broken any more."""
 
@@ -327,7 +354,8 @@ class Torture:
         for line in skipped:
             self._say(f"SKIPPED: {line}")
         places = [*world.proxies, *(() if skipped else ("disk:hub", "disk:load"))]
-        plan = draw(self._order.seed, self._order.extent, world.loads, places)
+        order = self._order
+        plan = draw(order.seed, order.extent, world.loads, places, store=order.store, share=order.share)
         self._say(f"{self._order.store}: seed {self._order.seed}, lines {plan.lines}, in {world.folder}")
         world.begin()
         self._say(f"{self._order.store}: everything runs after {time.monotonic() - begun:.0f} s")
@@ -341,9 +369,10 @@ class Torture:
     def _assassins(self, plan: Plan) -> list[Assassin]:
         world, extent = self.world, self._order.extent
         names = ["hub", "adapters", "edge", "broker", *world.loads]
-        assassins = [Assassin(world, name, plan.deaths[name], extent, self._tally) for name in names]
+        over_s = self._order.limit_s * PLANNED_SHARE
+        assassins = [Assassin(world, name, plan.deaths[name], extent, self._tally, over_s) for name in names]
         if world.store == POSTGRESQL:
-            assassins.append(DatabaseAssassin(world, plan.deaths["postgresql"], extent, self._tally))
+            assassins.append(DatabaseAssassin(world, plan.deaths["postgresql"], extent, self._tally, over_s))
         return assassins
 
     def _watch(self, assassins: Sequence[Assassin], weather: Weathering, begun: float) -> None:

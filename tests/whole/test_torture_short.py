@@ -10,7 +10,7 @@ import argparse
 import pytest
 
 from tests.torture import __main__ as command
-from tests.torture.lines import FUNCTIONS, points
+from tests.torture.lines import FUNCTIONS, OF_STORE, points, points_of_store
 from tests.torture.run import figures, torture
 from tests.torture.world import POSTGRESQL, SQLITE
 
@@ -40,13 +40,19 @@ def test_every_function_of_the_list_is_there(part: str) -> None:
     assert {one.function for one in found} == set(FUNCTIONS[part])
 
 
+@pytest.mark.parametrize("store", sorted(OF_STORE))
+def test_every_function_of_a_store_is_there(store: str) -> None:
+    found = points_of_store(store)
+    assert {one.function for one in found} == set(OF_STORE[store])
+
+
 def test_the_same_seed_plans_the_same_run() -> None:
     from tests.torture.plan import draw
 
     extent = command.SHORT
-    plans = [draw(7, extent, ["load-1", "load-2"], ["hub", "load"]) for _ in range(2)]
+    plans = [draw(7, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE) for _ in range(2)]
     assert plans[0] == plans[1]
-    assert plans[0] != draw(8, extent, ["load-1", "load-2"], ["hub", "load"])
+    assert plans[0] != draw(8, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE)
 
 
 def test_what_is_asked_for_is_shared_between_the_stores() -> None:
