@@ -10,10 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from hub.store.among import among
+from hub.store.bulk import Bulk, micros
 from hub.store.tables.fixes import heartbeats, positions
 from wire.observations import Heartbeat, Lateness, Observation, Position
 
 _CHUNK = 500
+
+
+_POSITIONS, _HEARTBEATS = Bulk(positions), Bulk(heartbeats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +48,19 @@ def known(connection: sa.Connection, identities: Sequence[str]) -> set[str]:
 
 def add(connection: sa.Connection, observations: Sequence[Observation], now: datetime, head: int) -> None:
     """Stores positions and heartbeats that aren't known yet."""
-    fixes = [
-        _position_row(one, one.body, now, head) for one in observations if isinstance(one.body, Position)
-    ]
-    beats = [_heartbeat_row(one, now) for one in observations if isinstance(one.body, Heartbeat)]
-    if fixes:
-        connection.execute(positions.insert(), fixes)
-    if beats:
-        connection.execute(heartbeats.insert(), beats)
+    stored_at = micros(now)
+    _POSITIONS.insert(
+        connection,
+        [
+            _position_row(one, one.body, stored_at, head)
+            for one in observations
+            if isinstance(one.body, Position)
+        ],
+    )
+    _HEARTBEATS.insert(
+        connection,
+        [_heartbeat_row(one, stored_at) for one in observations if isinstance(one.body, Heartbeat)],
+    )
 
 
 def latest(connection: sa.Connection) -> list[Fix]:
@@ -95,36 +104,32 @@ def track(
     return [_as_fix(row) for row in connection.execute(query)]
 
 
-def _position_row(one: Observation, body: Position, now: datetime, head: int) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "source": one.source,
-        "head": head,
-        "stored_at": now,
-        "heard_at": one.heard_at,
-        "device_at": one.device_at,
-        "lateness": one.lateness.value,
-        "lat": body.lat,
-        "lon": body.lon,
-        "datum": body.datum,
-        "valid": body.valid,
-        "doubt": body.doubt,
-        "speed_kmh": body.speed_kmh,
-        "course_deg": body.course_deg,
-        "accuracy_m": body.accuracy_m,
-        "altitude_m": body.altitude_m,
-        "serial": body.serial,
-    }
+def _position_row(one: Observation, body: Position, stored_at: int, head: int) -> tuple[Any, ...]:
+    """In the order of the columns."""
+    return (
+        one.id,
+        one.source,
+        head,
+        stored_at,
+        micros(one.heard_at),
+        None if one.device_at is None else micros(one.device_at),
+        one.lateness.value,
+        body.lat,
+        body.lon,
+        body.datum,
+        body.valid,
+        body.doubt,
+        body.speed_kmh,
+        body.course_deg,
+        body.accuracy_m,
+        body.altitude_m,
+        body.serial,
+    )
 
 
-def _heartbeat_row(one: Observation, now: datetime) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "source": one.source,
-        "stored_at": now,
-        "heard_at": one.heard_at,
-        "lateness": one.lateness.value,
-    }
+def _heartbeat_row(one: Observation, stored_at: int) -> tuple[Any, ...]:
+    """In the order of the columns."""
+    return (one.id, one.source, stored_at, micros(one.heard_at), one.lateness.value)
 
 
 def _as_fix(row: sa.Row[tuple[object, ...]]) -> Fix:

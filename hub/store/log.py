@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hub.domain.entry import Entry, EntryKind
 from hub.store import pruned
 from hub.store.among import among
+from hub.store.bulk import Bulk
 from hub.store.chain import ChainBreak, LogWalk, RawRow
 from hub.store.engine import as_entry
 from hub.store.tables.log import entries, observation_ids, senders
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _CHUNK = 500
+_IDENTITIES = Bulk(observation_ids)
 _BEFORE_OPENING = 1
 """A condition's entry stands right before that of the incident it opens."""
 _PAGE, _MOST_PAGES = 20, 100
@@ -133,8 +135,7 @@ def _known_in(connection: sa.Connection, table: sa.Table, identities: Sequence[s
 
 def remember(connection: sa.Connection, stored: Sequence[tuple[str, int]]) -> None:
     """Notes identities with the numbers of their entries."""
-    if stored:
-        connection.execute(observation_ids.insert(), [{"id": one, "seq": seq} for one, seq in stored])
+    _IDENTITIES.insert(connection, stored)
 
 
 def marks(connection: sa.Connection) -> dict[tuple[str, str], int]:
