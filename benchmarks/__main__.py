@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "motion": ("motion",),
         "intake": ("intake",),
+        "feed": ("feed",),
         "foreign": ("foreign",),
         "growth": ("growth",),
         "growth_postgresql": ("growth", "--store", "postgresql"),

@@ -139,9 +139,25 @@ def _bars(axes: Axes, title: str, rows: Mapping[str, tuple[float, str]]) -> None
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def feed(figure: Figure, result: Mapping[str, Any]) -> None:
+    """Publish to browser socket at both rates: every store beside no store."""
+    for axes, rate in zip(figure.subplots(1, 2), (100, 2000), strict=True):
+        rows = {
+            f"no store, {name}": (result["baseline"][f"no_store_{name}_ms_{rate}"], FLOOR)
+            for name in ("p50", "p99")
+        }
+        for store, suffix, colour in (("SQLite", "", OURS), ("PostgreSQL", "_postgresql", OTHER)):
+            for name in ("p50", "p99"):
+                value = result["figures"].get(f"{name}_ms_{rate}{suffix}")
+                if value is not None:
+                    rows[f"{store}, {name}"] = (value, colour)
+        _bars(axes, f"publish to browser socket, ms, 50 consoles at {rate}/s", rows)
+
+
 PAINTERS: Mapping[str, Callable[[Figure, Mapping[str, Any]], None]] = {
     "motion": motion,
     "intake": intake,
+    "feed": feed,
     "growth": growth,
     "growth_postgresql": growth,
     "foreign": foreign,
