@@ -180,7 +180,7 @@ def verify(
     try:
         with bars(screen) as steps:
             found = verify_file(file, steps) if file else verify_store(loaded.store_url, loaded.folder, steps)
-    except (NoStore, UnknownFile, OSError) as error:
+    except (NoStore, UnknownFile, SettingsError, OSError) as error:
         raise _trouble(error) from error
     show_verified(found, screen, as_json=as_json)
     if not found.ok:
@@ -210,13 +210,13 @@ def backup(
     from wire.clock import utc_now
 
     loaded, _path = _settings(settings)
-    options = BackupOptions(
-        store_url=loaded.store_url, data=loaded.folder, file=file, with_key=with_key, force=force
-    )
     try:
+        options = BackupOptions(
+            store_url=loaded.store_url, data=loaded.folder, file=file, with_key=with_key, force=force
+        )
         with bars(screen) as steps:
             manifest = make(options, utc_now(), steps)
-    except (BackupRefused, NoStore, OSError) as error:
+    except (BackupRefused, NoStore, SettingsError, OSError) as error:
         raise _trouble(error) from error
     show_backup(manifest, file, screen, as_json=as_json)
     if manifest.log.broken_at is not None:
@@ -244,13 +244,13 @@ def restore(
     from wire.clock import utc_now
 
     loaded, _path = _settings(settings)
-    options = RestoreOptions(
-        file=file, store_url=loaded.store_url, data=loaded.folder, despite_break=despite_break
-    )
     try:
+        options = RestoreOptions(
+            file=file, store_url=loaded.store_url, data=loaded.folder, despite_break=despite_break
+        )
         with bars(screen) as steps:
             restored = put_back(options, utc_now(), steps)
-    except (RestoreRefused, ArchiveError, OSError) as error:
+    except (RestoreRefused, ArchiveError, SettingsError, OSError) as error:
         raise _trouble(error) from error
     show_restored(restored, screen, as_json=as_json)
     if not restored.verified.ok:
@@ -281,7 +281,7 @@ def retention(
         raise typer.Exit(2)
     try:
         plan = plan_of(loaded.store_url, loaded.retention.terms, utc_now())
-    except (NoStore, OSError) as error:
+    except (NoStore, SettingsError, OSError) as error:
         raise _trouble(error) from error
     show_plan(plan, screen, as_json=as_json)
 

@@ -7,6 +7,7 @@ database as from an archive. They stop at the first break.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -55,25 +56,19 @@ class EntryRow(Protocol):
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class RawRow:
-    """A row of `entries` or `audit` as the database or an archive holds it; its instant is read when asked
-    for, so that one that can't be read breaks the chain and not the walk."""
+    """A row of `entries` or `audit` as the database or an archive holds it, columns as attributes.
 
-    __slots__ = ("_values",)
+    An instant that can't be read stays as it is: then the hash can't follow, and the walk says so.
+    """
 
     def __init__(self, names: Sequence[str], values: Sequence[Any]) -> None:
-        self._values = dict(zip(names, values, strict=False))
-
-    def __getattr__(self, name: str) -> Any:
-        """A column's value."""
-        try:
-            value = self._values[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-        return _EPOCH + value * _MICROSECOND if name == "at" else value
+        columns = dict(zip(names, values, strict=False))
+        with suppress(TypeError, OverflowError):
+            columns["at"] = _EPOCH + timedelta(microseconds=columns["at"])
+        self.__dict__ = columns
 
 
 class AuditRow(Protocol):
