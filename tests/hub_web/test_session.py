@@ -149,7 +149,7 @@ async def test_sessions_end_by_age_idleness_closing_and_a_new_password(store: St
     session = await accounts.sign_in("wang", PASSWORD, address="10.0.0.1")
     await change_password(store, name="wang", password="another long one")
     assert await accounts.find(session.token) is None
-    assert not await accounts.still_signed_in(session)
+    assert await accounts.person_now(session) is None
 
 
 @pytest.mark.parametrize(
