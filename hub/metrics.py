@@ -59,6 +59,14 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+STORE_UNTIDIED = Gauge(
+    "jifang_store_untidied_bytes",
+    "What the database keeps beside itself until readers let go (SQLite's WAL)",
+    registry=REGISTRY,
+)
+STORE_OLDEST_READ = Gauge(
+    "jifang_store_oldest_read_seconds", "Age of the oldest read of the store that goes on", registry=REGISTRY
+)
 STORE_UP = Gauge("jifang_store_up", "Whether the store can store", registry=REGISTRY)
 TROUBLE = Gauge("jifang_trouble", "What is wrong with the hub itself: 1", ["part", "code"], registry=REGISTRY)
 DISK_FREE = Gauge("jifang_disk_free_bytes", "Free on the disk of the data folder", registry=REGISTRY)

@@ -225,6 +225,8 @@ def measure(hub: Hub) -> None:
     metrics.TROUBLE.clear()
     for trouble in hub.vitals.troubles():
         metrics.TROUBLE.labels(trouble.part, trouble.code.value).set(1)
+    metrics.STORE_UNTIDIED.set(hub.store.untidied_bytes)
+    metrics.STORE_OLDEST_READ.set(hub.store.oldest_read_s)
     metrics.BROKER_UP.set(hub.bus.connected)
     metrics.INCIDENTS_OPEN.set(len(state.incidents))
     for health in Health:

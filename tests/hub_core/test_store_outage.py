@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 from hub.domain.entry import Draft, EntryKind
 from hub.store import log as stored_log
 from hub.store import postgresql as postgresql_module
+from hub.store import reading
 from hub.store.database import InDoubt
 from hub.store.engine import Store, StoreUnavailable, Transaction
 from hub.store.sqlite import SQLite
@@ -375,3 +378,69 @@ def test_a_guest_that_writes_at_the_same_time_waits_its_turn(store: Store, store
     assert [one.result(LIMIT_S) for one in told] == [None] * 60
     guest.close()
     assert store.query(lambda c: len(c.execute(sa.select(views)).all())) == 60
+
+
+def test_a_read_that_keeps_the_wal_growing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "GROWN_BYTES", 100_000)
+    monkeypatch.setattr(reading, "OLD_READ_S", 0.2)
+    store = Store.open(f"sqlite:///{tmp_path}/hub.db")
+    endless = "with recursive c(n) as (select 1 union all select n + 1 from c) select count(*) from c"
+    errors: list[BaseException] = []
+
+    def reads() -> None:
+        try:
+            store.query(lambda c: c.exec_driver_sql(endless).scalar_one())
+        except StoreUnavailable as error:
+            errors.append(error)
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    until(lambda: store.oldest_read_s > 0.2, "it reads")
+
+    def ended() -> bool:
+        store.enqueue(lambda tx: tx.append(draft(0)).seq).result(LIMIT_S)
+        return bool(errors)
+
+    until(ended, "the read is ended")
+    reader.join(LIMIT_S)
+    assert "interrupted" in str(errors[0])
+    assert store.untidied_bytes > 100_000
+    assert store.oldest_read_s == 0
+    store.close()
+
+
+def test_a_line_cut_without_a_word_is_noticed_by_both_ends_within_ten_seconds(postgresql: PostgreSQL) -> None:
+    """What the kernels are told: a probe after 3 s, then two more, or 9 s without an acknowledgement."""
+    store = Store.open(postgresql.database("keepalive"))
+
+    def ends(connection: sa.Connection) -> tuple[list[int], list[str]]:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, postgresql_module.PatientConnection)
+        with socket.socket(fileno=os.dup(driver.fileno())) as ours:
+            options = (
+                socket.TCP_KEEPIDLE,
+                socket.TCP_KEEPINTVL,
+                socket.TCP_KEEPCNT,
+                socket.TCP_USER_TIMEOUT,
+            )
+            mine = [ours.getsockopt(socket.IPPROTO_TCP, one) for one in options]
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+        return mine, [str(connection.exec_driver_sql(f"show {name}").scalar_one()) for name in names]
+
+    writer = store.enqueue(lambda tx: ends(tx.connection)).result(LIMIT_S)
+    assert writer == store.query(ends) == ([3, 2, 3, 9000], ["3", "2", "3", "9000"])
+    durable = store.enqueue(lambda tx: tx.connection.exec_driver_sql("show synchronous_commit").scalar_one())
+    assert durable.result(LIMIT_S) == "on"
+    store.close()
+    postgresql.drop("keepalive")
+
+
+def test_a_database_that_confirms_too_early_is_overruled(postgresql: PostgreSQL) -> None:
+    url = postgresql.database("careless")
+    with postgresql.administration("careless") as admin:
+        admin.execute("alter database careless set synchronous_commit = off")
+    store = Store.open(url)
+    seen = store.enqueue(lambda tx: tx.connection.exec_driver_sql("show synchronous_commit").scalar_one())
+    assert seen.result(LIMIT_S) == "on"
+    store.close()
+    postgresql.drop("careless")
