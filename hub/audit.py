@@ -51,12 +51,3 @@ def chained(previous: str, seq: int, at: datetime, act: Act) -> str:
     """SHA-256 over the previous row's hash and this row as JSON with sorted keys, hex."""
     body = msgspec.json.encode({"seq": seq, "at": at, **asdict(act)}, order="sorted")
     return hashlib.sha256(previous.encode() + body).hexdigest()
-
-
-def first_break(rows: list[Row], previous: str = GENESIS, expected: int = 1) -> int | None:
-    """Number of the first row that isn't what the chain says, in rows ordered by number; None: unbroken."""
-    for row in rows:
-        if row.seq != expected or row.hash != chained(previous, row.seq, row.at, row.act):
-            return expected
-        previous, expected = row.hash, expected + 1
-    return None

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hub import metrics
-from hub.audit import GENESIS, Act, Row, chained, first_break
+from hub.audit import GENESIS, Act, Row, chained
 from hub.store.canonical import storable
 from hub.store.engine import Transaction
 from hub.store.tables.accounts import audit
@@ -60,20 +60,6 @@ def page(
     if places is not None:
         query = query.where(audit.c.place.in_(places))
     return [_row(row) for row in connection.execute(query)]
-
-
-def broken_at(connection: sa.Connection, *, batch: int = 1000) -> int | None:
-    """Number of the first row that breaks the chain; None: the whole log is as it was written."""
-    previous, expected = GENESIS, 1
-    while True:
-        query = sa.select(audit).where(audit.c.seq >= expected).order_by(audit.c.seq).limit(batch)
-        rows = [_row(row) for row in connection.execute(query)]
-        if not rows:
-            return None
-        found = first_break(rows, previous, expected)
-        if found is not None:
-            return found
-        previous, expected = rows[-1].hash, rows[-1].seq + 1
 
 
 def _fitting(act: Act) -> Act:

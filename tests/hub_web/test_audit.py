@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
-from hub.audit import GENESIS, Act, Row, chained, first_break
+from hub.audit import GENESIS, Act, Row, chained
 from hub.store import audit as audit_rows
+from hub.store import log as stored_log
+from hub.store.chain import AuditWalk, RawRow
 from hub.store.engine import Store, Transaction
 from hub.store.tables.accounts import audit
 from tests.hub_web.conftest import Desk, Running
@@ -29,13 +33,30 @@ def chain(count: int) -> list[Row]:
     return rows
 
 
+def first_break(rows: Iterable[Any]) -> int | None:
+    walk = AuditWalk()
+    for row in rows:
+        walk.take(row)
+    return walk.broken.seq if walk.broken else None
+
+
+def flat(rows: list[Row]) -> list[Any]:
+    names = ("seq", "at", *asdict(rows[0].act), "hash")
+    at = (AT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return [RawRow(names, (row.seq, at, *asdict(row.act).values(), row.hash)) for row in rows]
+
+
+def broken_in(store: Store) -> int | None:
+    return store.query(lambda connection: first_break(list(stored_log.raw(connection, audit))))
+
+
 def test_any_change_of_any_row_breaks_the_chain_there() -> None:
     rows = chain(5)
-    assert first_break(rows) is None
+    assert first_break(flat(rows)) is None
     changed = [*rows[:2], replace(rows[2], act=replace(rows[2].act, person="zhang")), *rows[3:]]
-    assert first_break(changed) == 3
-    assert first_break([*rows[:1], *rows[2:]]) == 2
-    assert first_break(rows[1:]) == 1
+    assert first_break(flat(changed)) == 3
+    assert first_break(flat([*rows[:1], *rows[2:]])) == 2
+    assert first_break(flat(rows[1:])) == 1
 
 
 def test_rows_changed_or_deleted_in_the_database_are_found(tmp_path: Path) -> None:
@@ -44,13 +65,13 @@ def test_rows_changed_or_deleted_in_the_database_are_found(tmp_path: Path) -> No
         for number in range(6):
             act = Act(action="note", object=f"thing:{number}", person="wang" * 40, reason="x" * 5000)
             store.enqueue(lambda tx, act=act: audit_rows.append(tx, act)).result(5)  # type: ignore[misc]
-        assert store.query(lambda connection: audit_rows.broken_at(connection, batch=4)) is None
+        assert broken_in(store) is None
 
         def tamper(tx: Transaction) -> None:
             tx.connection.execute(sa.update(audit).where(audit.c.seq == 5).values(reason="nothing"))
 
         store.enqueue(tamper).result(5)
-        assert store.query(lambda connection: audit_rows.broken_at(connection, batch=4)) == 5
+        assert broken_in(store) == 5
     finally:
         store.close()
 
