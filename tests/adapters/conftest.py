@@ -20,6 +20,7 @@ from wire import codec, topics
 from wire.bus import Broker, Message, MqttBus
 from wire.codec import Rejected, Stored
 from wire.observations import Observation
+from wire.spans import Spans
 from wire.work import Answer, CameraWork, PanelWork, TrackerWork
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Hub:
     def listen(self) -> None:
         """Subscribes."""
         self.bus.consume(topics.ALL_OBSERVATIONS, self._take)
+        self.bus.consume(topics.ALL_HISTORY, self._take)
         self.bus.consume(topics.ALL_REJECTED, self._reject)
 
     def _take(self, message: Message) -> None:
@@ -52,7 +54,7 @@ class Hub:
             key = f"{envelope.sender}:{envelope.epoch}"
             self.taken.setdefault(key, {}).setdefault(envelope.seq, envelope.observation)
         message.ack()
-        told = Stored(epoch=envelope.epoch, seq=max(self.taken[key]))
+        told = Stored(epoch=envelope.epoch, seq=0, beyond=tuple(Spans.of(self.taken[key])))
         self.bus.publish(topics.STORED.format(sender=envelope.sender), codec.encode(told))
 
     def _reject(self, message: Message) -> None:

@@ -16,6 +16,7 @@ import pytest
 from wire import codec, topics
 from wire.bus import Broker, Message, MqttBus
 from wire.observations import Observation
+from wire.spans import Spans
 from wire.work import Camera, CameraWork
 
 SERVER = Path(__file__).parent / "rtsp_server.py"
@@ -57,7 +58,7 @@ class Intake:
     name: str
     seen: list[Observation] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
-    last: int = 0
+    taken: Spans = field(default_factory=Spans)
 
     def start(self) -> None:
         self.bus.consume(topics.OBSERVATIONS.format(sender=self.name), self._take)
@@ -68,11 +69,11 @@ class Intake:
         envelopes = codec.decode_envelopes(message.payload)
         with self.changed:
             for envelope in envelopes:
-                if envelope.seq == self.last + 1:
-                    self.last = envelope.seq
+                if envelope.seq not in self.taken:
+                    self.taken.add(envelope.seq, envelope.seq)
                     self.seen.append(envelope.observation)
                     self.changed.notify_all()
-        stored = codec.encode(codec.Stored(epoch=envelopes[0].epoch, seq=self.last))
+        stored = codec.encode(codec.Stored(epoch=envelopes[0].epoch, seq=0, beyond=tuple(self.taken)))
         self.bus.publish(topics.STORED.format(sender=self.name), stored, retain=True)
 
     def wait_for(
