@@ -130,8 +130,10 @@ export const session = {
 
 export const desk = {
   snapshot: (signal?: AbortSignal) => json<Snapshot>("/snapshot", { signal }),
-  feedUrl: (after: number, log: string) => `${BASE}/feed?after=${after}&log=${path(log)}`,
-  rendered: (seq: number) => done("/feed/rendered", { method: "POST", body: { seq } }),
+  feedUrl: (after: number, log: string, console: string, atMost: number) =>
+    `${BASE}/feed?after=${after}&log=${path(log)}&at_most=${atMost}&console=${path(console)}`,
+  rendered: (seq: number, painted: number, console: string) =>
+    done("/feed/rendered", { method: "POST", body: { seq, painted, console } }),
   map: (signal?: AbortSignal) => json<GeoJSON.FeatureCollection>("/map", { signal }),
 };
 

@@ -48,6 +48,7 @@ export const SILENCE_MS = 12000;
 export const BACKOFF_MS = { first: 500, most: 15000 };
 const WATCH_MS = 1000;
 const GATHER_MS = 40;
+export const GATHER_MOST = 1000;
 
 /** Wait before attempt `n` (from 0): doubles up to the most, anywhere in its upper half. */
 export function backoff(attempt: number, random: number): number {
@@ -160,10 +161,13 @@ export class Feed {
     this.seq = entry.seq;
     this.losses = 0;
     this.gathered.push(entry);
-    this.cancelGather ??= this.parts.later(() => this.flush(), GATHER_MS);
+    // A tab in the background gets its timers late: what waits for one stays bounded.
+    if (this.gathered.length >= GATHER_MOST) this.flush();
+    else this.cancelGather ??= this.parts.later(() => this.flush(), GATHER_MS);
   }
 
   private flush(): void {
+    this.cancelGather?.();
     this.cancelGather = null;
     const entries = this.gathered;
     this.gathered = [];

@@ -4,6 +4,7 @@ import { desk, incidents, session as sessions } from "./api";
 import type { Incident, Session, Trouble } from "./api/types";
 import { heardServer, serverNow } from "./clock";
 import { applyEntries, applyIncident, applyUnits, type DeskModel, EMPTY, fromSnapshot } from "./desk/model";
+import { Drawn } from "./drawn";
 import { type Connection, Feed } from "./feed";
 import { createStore } from "./store";
 
@@ -24,17 +25,37 @@ export const troubles = createStore<readonly Trouble[]>([]);
 
 let feed: Feed | null = null;
 
+/** This tab's name for itself: the hub notices a console that is connected and draws nothing. */
+const TAB = [...crypto.getRandomValues(new Uint8Array(8))]
+  .map((n) => n.toString(16).padStart(2, "0"))
+  .join("");
+/** A tab that slept through more entries than this takes a new snapshot rather than replaying them. */
+const REPLAY_MOST = 5000;
+const later = (run: () => void, ms: number) => {
+  const timer = setTimeout(run, ms);
+  return () => clearTimeout(timer);
+};
+const drawn = new Drawn({
+  send: async (rows, painted) => (await desk.rendered(rows, painted, TAB)).kind === "success",
+  monotonic: () => performance.now(),
+  later,
+});
+let painting = false;
+
 export function startFeed(): void {
   feed?.stop();
   feed = new Feed({
     snapshot: desk.snapshot,
-    open: (after, log) => new EventSource(desk.feedUrl(after, log)),
+    open: (after, log) => new EventSource(desk.feedUrl(after, log, TAB, REPLAY_MOST)),
     onSnapshot: (snapshot) => {
+      drawn.reset();
       model.set(fromSnapshot(snapshot));
+      paintedSoon();
       arrivals.set(snapshot.incidents.map((incident) => `incident:${incident.id}`));
     },
     onEntries: (entries) => {
       model.set(applyEntries(model.get(), entries));
+      paintedSoon();
       arrivals.set(entries.flatMap((entry) => [entry.subject, ...named(entry.body)]));
     },
     onUnits: (units) => model.set(applyUnits(model.get(), units)),
@@ -45,10 +66,7 @@ export function startFeed(): void {
     now: serverNow,
     monotonic: () => performance.now(),
     random: Math.random,
-    later: (run, ms) => {
-      const timer = setTimeout(run, ms);
-      return () => clearTimeout(timer);
-    },
+    later,
   });
   feed.start();
 }
@@ -56,6 +74,7 @@ export function startFeed(): void {
 export function stopFeed(): void {
   feed?.stop();
   feed = null;
+  drawn.stop();
   model.set(EMPTY);
   troubles.set([]);
 }
@@ -70,24 +89,21 @@ export function learn(incident: Incident): void {
   model.set(applyIncident(model.get(), incident));
 }
 
-const RENDERED_EVERY_MS = 400;
-let told = 0;
-let wanted = 0;
-let telling = false;
+/** Tells the hub that every incident up to entry `seq` has its row (T2); `news`: one of them is not told yet. */
+export function rendered(seq: number, news: boolean): void {
+  drawn.shown(seq, news);
+}
 
-/** Tells the hub what stands drawn on this console (T2): the newest number only, not oftener than needed. */
-export function rendered(seq: number): void {
-  wanted = Math.max(wanted, seq);
-  if (telling || wanted <= told) return;
-  telling = true;
-  const now = wanted;
-  void desk.rendered(now).then((result) => {
-    if (result.kind === "success") told = Math.max(told, now);
-    setTimeout(() => {
-      telling = false;
-      rendered(wanted);
-    }, RENDERED_EVERY_MS);
-  });
+/** After two animation frames, which a tab that nobody can see doesn't get: this much is on the screen. */
+function paintedSoon(): void {
+  if (painting) return;
+  painting = true;
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      painting = false;
+      drawn.painted(model.get().seq);
+    }),
+  );
 }
 
 /** Acknowledges every condition of an incident that nobody has acknowledged. */

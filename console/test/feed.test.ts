@@ -3,7 +3,15 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Result } from "../src/api";
 import type { FeedEntry, Snapshot, Trouble, Unit } from "../src/api/types";
-import { BACKOFF_MS, backoff, type Connection, Feed, SILENCE_MS, type Stream } from "../src/feed";
+import {
+  BACKOFF_MS,
+  backoff,
+  type Connection,
+  Feed,
+  GATHER_MOST,
+  SILENCE_MS,
+  type Stream,
+} from "../src/feed";
 import { AT, incident, snapshot, told } from "./fixtures";
 
 class FakeStream implements Stream {
@@ -157,6 +165,15 @@ describe("following", () => {
     expect(world.asked).toBe(1);
   });
 
+  it("hands on what a throttled tab has gathered before its timer comes, and loses none of it", async () => {
+    for (let seq = 11; seq < 11 + 2 * GATHER_MOST + 5; seq++) world.stream.say("entry", one(seq));
+    expect(world.entries).toHaveLength(2 * GATHER_MOST);
+    await world.pass(50);
+    expect(world.entries.map((entry) => entry.seq)).toEqual(
+      Array.from({ length: 2 * GATHER_MOST + 5 }, (_, n) => 11 + n),
+    );
+  });
+
   it("passes positions on at once", () => {
     world.stream.say("units", [{ id: "u-1" }]);
     expect(world.units).toHaveLength(1);
@@ -180,6 +197,21 @@ describe("a hole", () => {
     expect(world.asked).toBe(2);
     expect(world.state?.gap).toEqual({ from: 11, to: 40 });
   });
+
+  it.each(["pruned", "ahead", "other_log", "too_far", "jurisdiction"])(
+    "of reason %s takes the new snapshot's number and log as its cursor",
+    async (reason) => {
+      world.snapshots = [{ kind: "success", value: { ...snapshot(77), log: "log-9" } }];
+      world.stream.say("entry", one(11));
+      world.stream.say("gap", { from: 12, to: 70, reason });
+      world.stream.say("entry", one(71, 70));
+      await settle();
+      expect(world.asked).toBe(2);
+      expect([world.stream.after, world.stream.log]).toEqual([77, "log-9"]);
+      await world.pass(50);
+      expect(world.entries.map((entry) => entry.seq)).not.toContain(71);
+    },
+  );
 
   it("seen by the heartbeat's head gives a new snapshot", async () => {
     world.stream.say("beat", beat(10));

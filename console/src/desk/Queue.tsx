@@ -105,7 +105,10 @@ function useReportDrawn(drawn: ReadonlySet<string>): void {
     let second = 0;
     const first = requestAnimationFrame(() => {
       second = requestAnimationFrame(() =>
-        rendered(renderedUpTo(desk.seq, drawn, desk.incidents, desk.touched)),
+        rendered(
+          renderedUpTo(desk.seq, drawn, desk.incidents, desk.touched),
+          [...desk.incidents.values()].some((one) => !one.clocks.t2_rendered && drawn.has(one.id)),
+        ),
       );
     });
     return () => {

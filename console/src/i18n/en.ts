@@ -78,6 +78,7 @@ export const en = {
   "part.intake": "Intake",
   "part.edge": "Video edge",
   "part.adapters": "Protocol adapters",
+  "part.console": "Desk of",
   "part.media": "Live video",
   "devices.lost": { one: "{n} device lost or faulty", other: "{n} devices lost or faulty" },
   "devices.allwell": "All devices online",
@@ -502,6 +503,7 @@ export const en = {
   "health.faulty": "faulty",
   "health.unknown": "never heard",
   "health.stale": "old",
+  "reason.not_drawing": "connected, but its screen stands still",
   "reason.no_heartbeat": "no heartbeat in time",
 
   "form.id": "Id",

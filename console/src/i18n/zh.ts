@@ -72,6 +72,7 @@ export const zh = {
   "part.intake": "接入",
   "part.edge": "视频分析节点",
   "part.adapters": "协议接入",
+  "part.console": "值班席",
   "part.media": "实时视频",
   "devices.lost": "失联或故障设备 {n}",
   "devices.allwell": "设备全部在线",
@@ -494,6 +495,7 @@ export const zh = {
   "health.faulty": "故障",
   "health.unknown": "从未听到",
   "health.stale": "过旧",
+  "reason.not_drawing": "已连接,但画面没有刷新",
   "reason.no_heartbeat": "超时没有心跳",
 
   "form.id": "编号",

@@ -13,7 +13,7 @@ export function partName(name: string): string {
   const family = name.replace(/[-:].*$/, "");
   const told = word("part", family);
   if (told === family) return name;
-  return family === name ? told : `${told} ${name}`;
+  return family === name ? told : `${told} ${name.replace(/^[a-z]+:/, "")}`;
 }
 
 /** A trouble as a sentence with its figures. */
