@@ -7,6 +7,7 @@ on the way is still in the outbox, and intake's word alone takes it out.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -37,6 +38,8 @@ RECKON_S = 5.0
 MOST_PATIENCE_S = 60.0
 OVERTAKEN_S = 1.0
 """So long after it was sent, an item that later ones of its lane were confirmed before counts as lost."""
+PROBE = 20
+"""So many items go again to ask whether intake is there."""
 TRIES_BEFORE_LOOKING = 3
 FLOOR_S = 1.0
 """Least time between two words about a floor that intake doesn't know."""
@@ -89,12 +92,17 @@ class _Lane:
         return [seq for seq, sent in self.on_way.items() if sent.order < latest and sent.at < old]
 
     def overdue(self, now: float) -> list[int]:
-        """Everything on its way, if nothing was confirmed for too long; each time later."""
+        """The oldest on their way, if nothing was confirmed for too long; each time later.
+
+        A few to ask with: once they are confirmed, whatever went before them counts as lost and goes again.
+        Everything at once would fill the broker with repeats for a hub that is away, and the broker saves all
+        it holds on every change.
+        """
         if not self.on_way or now - self.progress_at <= self.patience_s:
             return []
         self.progress_at = now
         self.patience_s = min(self.patience_s * 2, max(MOST_PATIENCE_S, self.first_patience_s))
-        return list(self.on_way)
+        return list(itertools.islice(self.on_way, PROBE))
 
     def lose(self, seq: int) -> _Sent:
         """It isn't on its way any more."""

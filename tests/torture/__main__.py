@@ -27,6 +27,7 @@ LONG = Extent(
     weather=48,
     weather_s=(1.0, 6.0),
     reach_s={"hub": 6.0, "adapters": 5.0, "edge": 8.0, "load": 5.0},
+    least_s={"hub": 2.5, "adapters": 3.0, "edge": 8.0, "load": 8.0},
 )
 SHORT_SCALE = Scale(loads=2, per_s=60.0, changes_per_s=15.0, cameras=1, hub_disk_mb=300, outbox_disk_mb=32)
 SHORT = Extent(
@@ -36,6 +37,7 @@ SHORT = Extent(
     weather=8,
     weather_s=(0.2, 0.8),
     reach_s={"hub": 6.0, "adapters": 6.0, "edge": 6.0, "load": 5.0},
+    least_s={"hub": 1.0, "adapters": 1.0, "edge": 1.0, "load": 1.0},
 )
 
 

@@ -55,6 +55,13 @@ class Extent:
     weather_s: tuple[float, float]
     reach_s: dict[str, float]
     """How long a line is waited for."""
+    least_s: dict[str, float]
+    """Of one part, the least time from death to death: what is killed more often gets nothing done, and then
+    nothing is proved. Where the time is too short for all its lines, fewer are drawn."""
+
+    def room(self, part: str, over_s: float) -> int:
+        """How many of the lines of one process there is time for."""
+        return max(1, int(over_s / self.least_s[part]) - self.random[part])
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,14 @@ def draw(
     places: Sequence[str],
     *,
     store: str,
+    over_s: float,
     share: tuple[int, int] = (0, 1),
 ) -> Plan:
-    """The plan of one run. `places`: what weather can strike. `share` (which, of how many): runs over several
-    stores share the lines between them, but for those of a database's own. Raises `lines.Renamed`."""
+    """The plan of one run of `over_s`. `places`: what weather can strike. Raises `lines.Renamed`.
+
+    `share` (which, of how many): runs over several stores share the lines between them, but for those of a
+    database's own.
+    """
     chance = random.Random(seed)
     deaths: dict[str, Sequence[Death]] = {}
     lines: dict[str, int] = {}
@@ -87,9 +98,11 @@ def draw(
             own = points_of_store(store)
             chosen += chance.sample(own, min(len(own), extent.lines["store"]))
             chance.shuffle(chosen)
+        chosen = chosen[: extent.room(part, over_s)]
         lines[part] = len(chosen)
         deaths[part] = _mixed(chosen, extent.random[part], breath_of(part, extent), chance)
     chosen = _chosen("load", extent, chance)[share[0] :: share[1]]
+    chosen = chosen[: extent.room("load", over_s * len(loads))]
     lines["load"] = len(chosen)
     for n, name in enumerate(loads):
         instants = extent.random["load"] // len(loads)

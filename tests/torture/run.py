@@ -23,7 +23,7 @@ from tests.torture.world import POSTGRESQL, Scale, World
 
 PROVOKE_AFTER_S = 1.2
 READY_WITHIN_S = 15.0
-PLANNED_SHARE = 0.75
+PLANNED_SHARE = 0.85
 """Of the time, over which deaths are spread; what takes longer has the rest."""
 TRIES = 3
 """Lives that are given to reaching a line."""
@@ -355,7 +355,15 @@ class Torture:
             self._say(f"SKIPPED: {line}")
         places = [*world.proxies, *(() if skipped else ("disk:hub", "disk:load"))]
         order = self._order
-        plan = draw(order.seed, order.extent, world.loads, places, store=order.store, share=order.share)
+        plan = draw(
+            order.seed,
+            order.extent,
+            world.loads,
+            places,
+            store=order.store,
+            over_s=order.limit_s * PLANNED_SHARE,
+            share=order.share,
+        )
         self._say(f"{self._order.store}: seed {self._order.seed}, lines {plan.lines}, in {world.folder}")
         world.begin()
         self._say(f"{self._order.store}: everything runs after {time.monotonic() - begun:.0f} s")

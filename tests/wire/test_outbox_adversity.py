@@ -15,7 +15,7 @@ import pytest
 
 from tests.wire.straight_bus import StraightBus
 from wire import codec, topics
-from wire.courier import Courier
+from wire.courier import PROBE, Courier
 from wire.observations import Condition, Heartbeat, Loss, Motion, Observation, PointState
 from wire.outbox import FULL, Mark, Outbox, OutboxFull
 
@@ -335,6 +335,34 @@ def test_what_was_passed_over_in_its_lane_goes_again_before_patience_ends(tmp_pa
     courier._turn()
     (sent,) = bus.take("obs")
     assert [one.seq for one in codec.decode_envelopes(sent.payload)] == [1, 2]
+    outbox.close()
+
+
+def test_of_a_hub_that_is_silent_a_few_ask_and_all_go_again_once_it_answers(tmp_path: Path) -> None:
+    """Found by torture: whole windows again and again made a queue that the broker saved on every change."""
+    seconds = [0.0]
+    bus = StraightBus()
+    outbox = opened(tmp_path / "o.db")
+    courier = Courier(outbox, bus, patience_s=5.0, clock=lambda: NOW, steady=lambda: seconds[0])
+    outbox.append([BEAT] * 500).result(10)
+    while courier._turn():
+        pass
+    assert sum(len(codec.decode_envelopes(one.payload)) for one in bus.take("obs")) == 500
+    for _ in range(8):
+        seconds[0] += 100.0
+        while courier._turn():
+            pass
+        asking = [one for sent in bus.take("obs") for one in codec.decode_envelopes(sent.payload)]
+        assert len(asking) == PROBE
+    seconds[0] += 2.0
+    topic = topics.STORED.format(sender="edge-1")
+    upto = max(one.seq for one in asking)
+    bus.hand(topic, topic, codec.encode(codec.Stored(epoch=outbox.epoch, seq=0, beyond=((1, upto),))))
+    outbox.append(()).result(10)
+    while courier._turn():
+        pass
+    again = [one.seq for sent in bus.take("obs") for one in codec.decode_envelopes(sent.payload)]
+    assert set(again) == set(range(1, 501)) - set(range(1, upto + 1))
     outbox.close()
 
 
