@@ -57,7 +57,7 @@ class HubSettings:
     """What the hub needs to know to start."""
 
     data: Path
-    store_url: str
+    store_url: str = field(repr=False)
     broker: Broker
     http_host: str
     http_port: int
