@@ -97,7 +97,7 @@ class _Gap:
 
     mark: int
     since_s: float
-    wait_s: float = ASK_AFTER_S
+    wait_s: float
 
 
 class Gaps:
@@ -105,6 +105,8 @@ class Gaps:
 
     Instants are seconds of a clock that nobody sets.
     """
+
+    ask_after_s = ASK_AFTER_S
 
     def __init__(self) -> None:
         self._gaps: dict[Key, _Gap] = {}
@@ -122,7 +124,7 @@ class Gaps:
             if not standing.beyond:
                 self._gaps.pop(key, None)
             elif gap is None or gap.mark != standing.mark:
-                self._gaps[key] = _Gap(standing.mark, now_s)
+                self._gaps[key] = _Gap(standing.mark, now_s, self.ask_after_s)
             elif now_s - gap.since_s >= gap.wait_s and self._speaks(key, now_s):
                 gap.since_s, gap.wait_s = now_s, min(gap.wait_s * 2, MOST_ASKED_S)
                 asked[key] = list(islice(standing.beyond.gaps(standing.mark), MAX_ASKED))
