@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from hub.domain.entry import Entry, EntryKind
@@ -72,7 +73,8 @@ class ListLog:
         """As `hub.feed.LogReader`."""
         if self.broken:
             raise OSError("the log can't be read")
-        found = [encode(self.entries[seq]) for seq in sorted(self.entries) if after < seq <= up_to][:limit]
+        present = (self.entries[seq] for seq in range(after + 1, up_to + 1) if seq in self.entries)
+        found = [encode(one) for one in islice(present, limit)]
         await asyncio.sleep(0)
         if self.during is not None:
             during, self.during = self.during, None
