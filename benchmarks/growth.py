@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from benchmarks.backlog import CITY, SENDER, backlog, district
 from benchmarks.grown import Built
 from hub.app import FieldSide, HubSettings, follow_log, open_hub, start_feed
 from hub.domain.entry import EntryKind
+from hub.feed import LogReader
 from hub.intake import MAX_BATCH, understood
 from hub.registers import Registers
 from hub.sitefile import parse
@@ -41,7 +42,7 @@ from hub.store import cases, fixes, quarantine, stills
 from hub.store import log as stored_log
 from hub.store.engine import Store
 from hub.store.tables.accounts import stills as stills_table
-from hub.tail import Sight
+from hub.tail import Encoded, Sight
 from hub.web.context import Hub
 from wire import codec, topics
 from wire.bus import Broker, Message
@@ -141,16 +142,27 @@ class _Console:
         self.events += events.count(b"event: entry\n")
 
 
+class _UpTo:
+    """The log as it was at one entry: the same number of entries, whatever rounds have added since."""
+
+    def __init__(self, log: LogReader, last: int) -> None:
+        self._log = log
+        self.head = last
+
+    def page(self, after: int, up_to: int, limit: int) -> Awaitable[list[Encoded]]:
+        """As the log's own."""
+        return self._log.page(after, up_to, limit)
+
+
 def resumed(one: Grown, hub: Hub) -> float:
     """A console comes back after an hour and is told everything since; seconds."""
     return asyncio.run(_resume(one, hub))
 
 
 async def _resume(one: Grown, hub: Hub) -> float:
-    await start_feed(hub)
     after = one.built.an_hour_ago
-    up_to = after + RESUMED
-    hub.feed.head = min(hub.feed.head, up_to)  # the same number of entries, whatever rounds have added
+    hub.feed._reader = _UpTo(hub.feed._reader, after + RESUMED)
+    await start_feed(hub)
     console = _Console()
     began = time.perf_counter()
     sight = Sight(frozenset(EntryKind), "", units=False)

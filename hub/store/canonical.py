@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from hub.domain.entry import Draft, Entry, EntryKind
+from hub.store.bulk import Row, micros
 
 GENESIS = "0" * 64
 """The hash before the first entry."""
@@ -58,20 +59,20 @@ def storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "␀")
 
 
-def as_row(entry: Entry, body: bytes) -> dict[str, Any]:
-    """An entry as a row of `entries`; `body` as it was hashed."""
-    return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "kind": entry.kind.value,
-        "subject": entry.subject,
-        "place": entry.place,
-        "actor": entry.actor,
-        "cause": entry.cause,
-        "late": entry.late,
-        "body": body.decode(),
-        "hash": entry.hash,
-    }
+def as_row(entry: Entry, body: bytes) -> Row:
+    """An entry as a row of `entries`, in the order of its columns; `body` as it was hashed."""
+    return (
+        entry.seq,
+        micros(entry.at),
+        entry.kind.value,
+        entry.subject,
+        entry.place,
+        entry.actor,
+        entry.cause,
+        entry.late,
+        body.decode(),
+        entry.hash,
+    )
 
 
 def as_entry(row: sa.Row[Any]) -> Entry:

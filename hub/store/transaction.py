@@ -11,11 +11,14 @@ from typing import TypeAlias, TypeVar
 import sqlalchemy as sa
 
 from hub.domain.entry import Draft, Entry
+from hub.store.bulk import Bulk
 from hub.store.canonical import Chain, as_row, canonical_body, chained, storable
 from hub.store.database import Database, StoreTaken, StoreUnavailable
 from hub.store.tables.log import entries as entries_table
 
 T = TypeVar("T")
+
+_ENTRIES = Bulk(entries_table)
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class Work:
     def write(self, pending: list[tuple[Entry, bytes]]) -> None:
         """Writes entries and empties the list."""
         if pending:
-            self.session.execute(entries_table.insert(), [as_row(entry, body) for entry, body in pending])
+            _ENTRIES.insert(self.session, [as_row(entry, body) for entry, body in pending])
             pending.clear()
 
     def flush(self) -> None:

@@ -6,7 +6,9 @@ from dataclasses import fields
 
 import pytest
 
+from hub.domain.entry import Draft, EntryKind
 from hub.enrolment import Acceptance, CameraNew, PanelNew, TrackerNew, ZoneNew
+from hub.store.engine import Transaction
 from hub.web import models
 from tests.hub_web.conftest import Desk, Running, wait_until
 from tests.hub_web.district import site_file
@@ -29,6 +31,13 @@ def test_what_the_api_takes_is_what_the_register_takes(asked: type, taken: type)
     assert set(asked.model_fields) == {one.name for one in fields(taken)}  # type: ignore[attr-defined]
 
 
+def _said_much(tx: Transaction) -> None:
+    """More than anybody reads of a device at once."""
+    for number in range(1_100):
+        body = {"n": number}
+        tx.append(Draft(kind=EntryKind.CAMERA, subject="camera:c-77", place="xz-yunlong", body=body))
+
+
 async def test_a_camera_is_registered_accepted_and_removed(running: Running, desk: Desk) -> None:
     body = {
         "id": "c-77",
@@ -43,6 +52,9 @@ async def test_a_camera_is_registered_accepted_and_removed(running: Running, des
         assert (again.status_code, again.json()["code"]) == (409, "exists")
         own = await client.post("/devices/camera:c-77/acceptance", json={"video_seen": True})
         assert (own.status_code, own.json()["code"]) == (403, "own_work")
+        running.hub.store.enqueue(_said_much).result(30)
+        own = await client.post("/devices/camera:c-77/acceptance", json={"video_seen": True})
+        assert own.status_code == 403, "however much the device has said since"
     async with desk.as_person("mate") as client:
         done = await client.post("/devices/camera:c-77/acceptance", json={"video_seen": True, "note": "同事"})
         assert done.status_code == 201, done.text
