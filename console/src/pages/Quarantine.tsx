@@ -243,5 +243,7 @@ export function outcomeText(row: Quarantined): string {
   const { came, observations, reason } = row.outcome;
   const at = since(row.replayed_at, serverNow());
   const told = t(`quarantine.came.${came}`, { at, n: observations });
-  return reason && reason !== row.reason && came !== "truncated" ? `${told}${t("parts.reason", { reason })}` : told;
+  return reason && reason !== row.reason && came !== "truncated"
+    ? `${told}${t("parts.reason", { reason })}`
+    : told;
 }
