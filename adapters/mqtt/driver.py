@@ -119,6 +119,8 @@ class FieldConnection:
 
     def _take(self, message: Message, size: int) -> None:
         if self._broken.done():
+            if not message.packet:
+                self._sender.outbox.lost()
             return  # an earlier one could not be stored; order is kept by taking none before it comes again
         if message.retained and message.duplicate:
             # An old copy that the broker repeats; the copy as it is now comes with each subscription.
@@ -166,5 +168,8 @@ class FieldConnection:
         error = stored.exception()
         if error is None:
             message.ack()
-        elif not self._broken.done():
+            return
+        if not message.packet:
+            self._sender.outbox.lost()  # QoS 0: nobody sends it again
+        if not self._broken.done():
             self._broken.set_result(f"could not store: {error}")
