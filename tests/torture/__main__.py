@@ -22,12 +22,12 @@ ALL = 100_000
 LONG_SCALE = Scale(loads=3, per_s=65.0, changes_per_s=40.0, cameras=3, hub_disk_mb=1500, outbox_disk_mb=48)
 LONG = Extent(
     lines={"hub": ALL, "adapters": ALL, "edge": 16, "load": ALL, "store": ALL},
-    random={"hub": 50, "adapters": 16, "edge": 8, "load": 30, "broker": 24, "postgresql": 20},
+    random={"hub": 40, "adapters": 16, "edge": 8, "load": 18, "broker": 24, "postgresql": 20},
     breath_s=(2.0, 7.0),
     weather=48,
     weather_s=(1.0, 6.0),
     reach_s={"hub": 6.0, "adapters": 5.0, "edge": 8.0, "load": 5.0},
-    least_s={"hub": 2.5, "adapters": 3.0, "edge": 8.0, "load": 8.0},
+    least_s={"hub": 3.0, "adapters": 4.0, "edge": 10.0, "load": 15.0},
 )
 SHORT_SCALE = Scale(loads=2, per_s=60.0, changes_per_s=15.0, cameras=1, hub_disk_mb=300, outbox_disk_mb=32)
 SHORT = Extent(
