@@ -100,7 +100,7 @@ def _write(
         schema = revision(connection)
     # A picture is on disk before the entry that names it is committed: so all of the snapshot's are there.
     wanted = sorted(named | pictures.there())
-    writer.stills(pictures.read(wanted), steps.step("stills", len(wanted)))
+    writer.stills(pictures.read(wanted), steps.step("pictures", len(wanted)))
     if key is not None and options.with_key:
         writer.key(key)
     return writer.finish(

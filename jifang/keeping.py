@@ -109,7 +109,7 @@ def show_backup(manifest: Manifest, file: Path, screen: Console, *, as_json: boo
     if manifest.key.fingerprint and not manifest.key.included:
         screen.print(
             "不含封存密钥 seal.key：没有它，摄像机的登录信息无法恢复；请另行妥善保存，或用 --with-key · "
-            "without seal.key: keep it elsewhere (or use --with-key), the credentials are lost with it",
+            "without seal.key: keep that elsewhere, or use --with-key; lost, so are the credentials",
             soft_wrap=True,
         )
 
@@ -122,7 +122,7 @@ def show_restored(restored: Restored, screen: Console, *, as_json: bool = False)
         return
     show_verified(restored.verified, screen)
     screen.print(
-        f"已恢复 {restored.manifest.made_at} 的备份；其后收到的内容不在其中 · restored as of then; "
+        f"已恢复 {_local(datetime.fromisoformat(restored.manifest.made_at))} 的备份；其后收到的内容不在其中 · restored as of then; "
         "what came in later isn't in it",
         highlight=False,
         soft_wrap=True,

@@ -167,7 +167,7 @@ def _empty(connection: sa.Connection, url: str) -> None:
 
 def _stills(reader: Reader, folder: Path, made: list[Path], steps: Steps) -> None:
     member = reader.manifest.member("stills.tar")
-    beat = steps.step("stills", member.rows if member else None)
+    beat = steps.step("pictures", member.rows if member else None)
     folder.mkdir(parents=True, exist_ok=True)
     for digest, content in reader.stills():
         path = folder / digest[:2] / digest

@@ -150,7 +150,7 @@ def _references(connection: sa.Connection, tables: dict[str, sa.Table], head: in
 def _pictures(
     url: str, folder: Path, named: dict[str, tuple[str, int]], found: Verified, steps: Steps
 ) -> None:
-    beat = steps.step("stills", len(named))
+    beat = steps.step("pictures", len(named))
     suspects: dict[str, str] = {}
     for digest in named:
         reason = _wrong_with(folder / digest[:2] / digest, digest)
@@ -220,7 +220,7 @@ def prove_archive(reader: Reader, found: Verified, steps: Steps) -> None:
             _member(reader, table, None, steps)
     if walk.broken is None and (walk.count.head, walk.count.hash) != (manifest.log.head, manifest.log.hash):
         raise ArchiveError(f"entries: the log ends at {walk.count.head}, not at {manifest.log.head}")
-    beat = steps.step("stills", _files(manifest))
+    beat = steps.step("pictures", _files(manifest))
     for _digest, _content in reader.stills():
         found.stills += 1
         beat(1)

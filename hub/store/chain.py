@@ -59,14 +59,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RawRow:
-    """A row of `entries` or `audit` as the database or an archive holds it, columns as attributes.
+    """A row as the database or an archive holds it, columns as attributes.
 
     An instant that can't be read stays as it is: then the hash can't follow, and the walk says so.
     """
 
     def __init__(self, names: Sequence[str], values: Sequence[Any]) -> None:
         columns = dict(zip(names, values, strict=False))
-        with suppress(TypeError, OverflowError):
+        with suppress(KeyError, TypeError, OverflowError):
             columns["at"] = _EPOCH + timedelta(microseconds=columns["at"])
         self.__dict__ = columns
 
