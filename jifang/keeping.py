@@ -121,9 +121,9 @@ def show_restored(restored: Restored, screen: Console, *, as_json: bool = False)
         _print_json({"manifest": manifest, "verified": verified_json(restored.verified), "key": restored.key})
         return
     show_verified(restored.verified, screen)
+    made_at = _local(datetime.fromisoformat(restored.manifest.made_at))
     screen.print(
-        f"已恢复 {_local(datetime.fromisoformat(restored.manifest.made_at))} 的备份；其后收到的内容不在其中 · restored as of then; "
-        "what came in later isn't in it",
+        f"已恢复 {made_at} 的备份；其后收到的内容不在其中 · restored as of then; what came later isn't in it",
         highlight=False,
         soft_wrap=True,
     )
