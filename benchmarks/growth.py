@@ -202,7 +202,14 @@ def questions(one: Grown, hub: Hub) -> dict[str, Callable[[], object]]:
             lambda connection: stored_log.about(connection, ["camera:c-07"], limit=50)
         ),
         "log_page": lambda: ask(
-            lambda connection: stored_log.after(connection, last_kept, limit=100, kinds=tuple(EntryKind))
+            lambda connection: stored_log.looked_through(
+                connection, last_kept, limit=100, kinds=tuple(EntryKind)
+            )
+        ),
+        "log_page_of_a_rare_kind": lambda: ask(
+            lambda connection: stored_log.looked_through(
+                connection, 2_000, limit=100, kinds=(EntryKind.ORDER,)
+            )
         ),
         "audit_page": lambda: ask(lambda connection: audit_rows.page(connection, before=None, limit=100)),
         "quarantine": lambda: ask(lambda connection: quarantine.listed(connection, limit=100)),

@@ -25,6 +25,7 @@ __all__ = [
     "head",
     "identity",
     "known",
+    "looked_through",
     "marks",
     "numbered",
     "raw",
@@ -57,6 +58,30 @@ def after(
     if wanted:
         query = query.where(entries.c.kind.in_(wanted))
     return [as_entry(row) for row in connection.execute(query)]
+
+
+def looked_through(
+    connection: sa.Connection, seq: int, *, limit: int, kinds: Iterable[EntryKind], rows: int = 10_000
+) -> tuple[list[Entry], int]:
+    """Entries of these kinds among the next `rows` over `seq`, and up to which number was looked.
+
+    A kind that is rare is not searched for through a whole log at once. Nothing is left where the number is
+    `seq` again.
+    """
+    beyond = sa.select(entries.c.seq).where(entries.c.seq > seq).order_by(entries.c.seq).limit(rows)
+    window = beyond.subquery()
+    end = connection.execute(sa.select(sa.func.max(window.c.seq))).scalar_one()
+    if end is None:
+        return [], seq
+    query = (
+        sa.select(entries)
+        .where((entries.c.seq > seq) & (entries.c.seq <= end))
+        .where(entries.c.kind.in_([kind.value for kind in kinds]))
+        .order_by(entries.c.seq)
+        .limit(limit)
+    )
+    found = [as_entry(row) for row in connection.execute(query)]
+    return found, found[-1].seq if len(found) == limit else int(end)
 
 
 def about(connection: sa.Connection, subjects: Sequence[str], *, limit: int = 1000) -> list[Entry]:

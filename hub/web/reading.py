@@ -42,17 +42,17 @@ async def log_page(
     for _ in range(_MOST_READ):
         start = cursor
 
-        def query(connection: Connection, start: int = start) -> list[Entry]:
-            return log_rows.after(connection, start, limit=limit, kinds=kinds)
+        def query(connection: Connection, start: int = start) -> tuple[list[Entry], int]:
+            return log_rows.looked_through(connection, start, limit=limit, kinds=kinds)
 
-        batch = await hub.store.read(query)
+        batch, cursor = await hub.store.read(query)
         for entry in batch:
-            if len(found) == limit:
-                break
-            cursor = entry.seq
             if hub.may_see(caller, entry.place):
                 found.append(as_feed_entry(entry, found[-1].seq if found else after))
-        more = len(batch) == limit
+            if len(found) == limit:
+                cursor = entry.seq
+                break
+        more = cursor < hub.store.head
         if not more or len(found) == limit:
             break
     return models.LogPage(entries=tuple(found), head=hub.store.head, next_after=cursor if more else None)
