@@ -228,6 +228,11 @@ class Board:
                 hub=HubStatus(parts=tuple(_sorted(self.parts.committed.values(), _by_name))),
             )
 
+    def reached(self, seq: int) -> None:
+        """Entries up to `seq` are committed, and the ones since the last change concern nothing here."""
+        with self._lock:
+            self._seq = max(self._seq, seq)
+
     def committed_incident(self, identity: str) -> Incident | None:
         """An open incident as committed. From any thread."""
         with self._lock:

@@ -321,6 +321,7 @@ class Desk:
         }
 
     def _note_openings(self, entries: Sequence[Entry]) -> None:
+        self._board.reached(entries[-1].seq)
         for entry in entries:
             if entry.kind is EntryKind.INCIDENT and entry.body["action"] == "opened":
                 self._openings[entry.body["incident"]["id"]] = Opening(entry.seq, entry.place)

@@ -42,7 +42,11 @@ def test_a_commit_is_encoded_once_for_consoles_that_see_the_same(world: World) -
 def test_commits_of_one_turn_are_written_together(world: World) -> None:
     console = Console(world, ALL, None)
     writes: list[bytes] = []
-    console.socket.write = lambda events: writes.append(events)  # type: ignore[method-assign]
+
+    def keep(events: bytes) -> None:
+        writes.append(events)
+
+    console.socket.write = keep  # type: ignore[method-assign]
     for _ in range(10):
         world.commit("a")
     world.turn()
@@ -282,3 +286,15 @@ async def test_a_stalled_console_costs_a_bounded_buffer_and_is_let_go(
             await asyncio.to_thread(wait_until, lambda: not running.on_loop(mine), 30)
         finally:
             stalled.close()
+
+
+async def test_a_snapshot_stands_at_the_head_also_after_entries_that_concern_no_desk(
+    running: Running, desk: Desk
+) -> None:
+    await asyncio.to_thread(tell, running, 30)
+    async with desk.as_person("op") as client:
+        snapshot = (await client.get("/snapshot")).json()
+        assert snapshot["seq"] >= running.hub.store.head
+        query: dict[str, str | int] = {"after": snapshot["seq"], "log": snapshot["log"], "at_most": 10}
+        async with client.stream("GET", "/feed", params=query) as answer:
+            assert await anext(answer.aiter_lines()) == "event: beat", "no gap after gap after gap"
