@@ -38,6 +38,9 @@ RECKON_S = 5.0
 MOST_PATIENCE_S = 60.0
 OVERTAKEN_S = 1.0
 """So long after it was sent, an item that later ones of its lane were confirmed before counts as lost."""
+FIRST_ITEMS = 100
+"""So many may be on their way before intake has confirmed anything, at a start and after a silence: a sender
+that starts again and again must not fill the broker with repeats."""
 PROBE = 20
 """So many items go again to ask whether intake is there."""
 TRIES_BEFORE_LOOKING = 3
@@ -69,10 +72,13 @@ class _Lane:
     messages: int = 0
     patience_s: float = 0.0
     progress_at: float = 0.0
+    answered: bool = False
+    """Intake confirms what goes this way."""
 
     def room(self, more: int = 0) -> int:
         """How many items may go."""
-        return self.most_items + more - len(self.on_way) if self.size < self.most_bytes else 0
+        most = self.most_items if self.answered else min(self.most_items, FIRST_ITEMS)
+        return max(0, most + more - len(self.on_way)) if self.size < self.most_bytes else 0
 
     def send(self, seq: int, size: int, urgency: Urgency | None, now: float) -> None:
         """`seq` goes with the message that is being put together."""
@@ -86,6 +92,7 @@ class _Lane:
         here = [seq for seq in self.on_way if seq <= upto or (beyond and seq in beyond)]
         if not here:
             return []
+        self.answered = True
         latest = max(self._take_out(seq).order for seq in here)
         self.progress_at, self.patience_s = now, self.first_patience_s
         old = now - OVERTAKEN_S
@@ -100,7 +107,7 @@ class _Lane:
         """
         if not self.on_way or now - self.progress_at <= self.patience_s:
             return []
-        self.progress_at = now
+        self.progress_at, self.answered = now, False
         self.patience_s = min(self.patience_s * 2, max(MOST_PATIENCE_S, self.first_patience_s))
         return list(itertools.islice(self.on_way, PROBE))
 
