@@ -23,6 +23,7 @@ from hub.desk import Desk
 from hub.domain.entry import EntryKind
 from hub.domain.freshness import lateness_at
 from hub.domain.overtaking import Newest
+from hub.domain.trouble import code_of
 from hub.recording import record
 from hub.registers import Registers
 from hub.standings import Gaps, Key, Standing
@@ -34,6 +35,7 @@ from hub.watch import Watch
 from wire import codec, topics
 from wire.bus import Bus, Message
 from wire.observations import Heartbeat, Lateness, Loss, Motion, Observation, PointState, Position
+from wire.outbox import FULL
 from wire.spans import Span, Spans
 
 log = structlog.get_logger(__name__)
@@ -142,6 +144,7 @@ class Intake:
         }
         self._gaps = Gaps()
         self._looked_s = 0.0
+        self._dropped: int | None = None
         self._newest = Newest()
         store.query(self._recall)
         self._stop = threading.Event()
@@ -158,6 +161,7 @@ class Intake:
             self._bus.consume(pattern, self._arrivals.put_news)
         self._bus.consume(topics.ALL_HISTORY, self._on_history)
         self._bus.consume(topics.ALL_STATUS, self._on_status)
+        self._bus.consume(topics.BROKER_DROPPED, self._on_dropped)
         self._bus.on_link(self._on_link)
         self._on_link(self._bus.connected, "" if self._bus.connected else "not connected yet")
 
@@ -189,6 +193,28 @@ class Intake:
             return
         up = message.payload == b"up"
         self._watch.tell(name, up, "" if up else "connection lost")
+
+    def _on_dropped(self, message: Message) -> None:
+        """The broker counts what it let go because a queue was full; it says how many, not of whom."""
+        message.ack()
+        if not message.payload.isdigit():
+            return
+        count, before = int(message.payload), self._dropped
+        self._dropped = count
+        if before is not None and count > before:
+            self._store.enqueue(lambda tx: self._tell_dropped(tx, count - before))
+
+    def _tell_dropped(self, tx: Transaction, count: int) -> None:
+        body = Loss(reason="broker_dropped", count=count, since=tx.now)
+        told = Observation(
+            source="hub:broker",
+            body=body,
+            heard_at=tx.now,
+            id=f"hub:dropped:{tx.now.timestamp():.6f}:{tx.head}",
+        )
+        entry = record(tx, self._registers, told)
+        stored_log.remember(tx.connection, [(told.id, entry.seq)])
+        log.error("the broker let messages go", count=count)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -358,7 +384,8 @@ class Intake:
         """A sender that can take in nothing stands on the desk as a part of ours that is down."""
         name = f"outbox:{sender}"
         if told.trouble or any(part.name == name for part in self._desk.snapshot().hub.parts):
-            self._desk.part(tx, name, not told.trouble, told.trouble)
+            reason = told.trouble if told.trouble in ("", FULL) else code_of(told.trouble).value
+            self._desk.part(tx, name, not told.trouble, reason)
 
     def _write_marks(self, tx: Transaction, moves: _Moves) -> None:
         for (sender, epoch), standing in moves.standings.items():

@@ -84,6 +84,7 @@ def find(binary: str) -> str:
 
 _ACL = f"""user {INTERNAL_USER}
 topic readwrite #
+topic read $SYS/#
 
 user {FIELD_USER}
 topic readwrite #

@@ -177,7 +177,9 @@ class Loss(Struct, frozen=True, kw_only=True, tag="loss", omit_defaults=True):
     reason: str
     """`pictures_dropped`: the outbox was full and gave up its oldest pictures. `not_kept`: it could take no
     more, and the device keeps nothing to send again. `outbox_damaged`: its file could not be read; it was
-    moved aside and what could be read was taken over. `item_damaged`: single items could not be read."""
+    moved aside and what could be read was taken over. `item_damaged`: single items could not be read.
+    `not_in_this_log`: the hub's own finding, of numbers no sender holds. `broker_dropped`: of messages that a
+    full queue at the broker let go."""
     count: int | None
     """Pictures or observations; None where nobody can know."""
     since: datetime

@@ -179,9 +179,24 @@ def test_an_outbox_that_takes_in_nothing_stands_on_the_desk(at_work: Field) -> N
 
     at_work.raw(codec.encode(codec.Floor(epoch="e1", seq=0)), "floor")
     at_work.raw(codec.encode(codec.Floor(epoch="e1", seq=0, trouble="disk is full")), "floor")
-    eventually(lambda: part() == [(False, "disk is full")])
+    eventually(lambda: part() == [(False, "disk_full")])
     at_work.raw(codec.encode(codec.Floor(epoch="e1", seq=0)), "floor")
     eventually(lambda: part() == [(True, "")])
+
+
+def test_what_the_broker_let_go_stands_in_the_log(at_work: Field) -> None:  # noqa: F811
+    real = at_work.intake
+    eventually(lambda: real._dropped is not None, 30)  # Mosquitto itself tells its count
+    real._bus.forget(topics.BROKER_DROPPED)
+    real._dropped = None
+    for count in (b"7", b"7", b"no number", b"12", b"3", b"4"):  # between 12 and 3 the broker was restarted
+        real._on_dropped(Message(topics.BROKER_DROPPED, count, False, False, 0, lambda: None))
+
+    def told() -> list[int]:
+        entries = at_work.core.entries(EntryKind.OBSERVATION)
+        return [one.body["body"]["count"] for one in entries if one.subject == "hub:broker"]
+
+    eventually(lambda: told() == [5, 1])
 
 
 def test_a_loss_told_by_a_sender_stands_in_the_log_once(at_work: Field) -> None:  # noqa: F811

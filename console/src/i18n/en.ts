@@ -73,6 +73,7 @@ export const en = {
   "trouble.meanwhile":
     "Actions are not carried out; what devices send waits with the adapters and isn't lost. If urgent use radio or telephone, and enter it afterwards.",
   "part.broker": "Message bus",
+  "part.outbox": "Outbox",
   "part.store": "Store",
   "part.hub": "Hub",
   "part.intake": "Intake",
@@ -503,6 +504,11 @@ export const en = {
   "health.faulty": "faulty",
   "health.unknown": "never heard",
   "health.stale": "old",
+  "reason.outbox_full": "full; new observations stay with their devices",
+  "reason.disk_full": "disk full",
+  "reason.read_only": "disk is read-only",
+  "reason.disk_error": "disk error",
+  "reason.failed": "can't write",
   "reason.not_drawing": "connected, but its screen stands still",
   "reason.no_heartbeat": "no heartbeat in time",
 
