@@ -390,17 +390,18 @@ class Outbox:
         return figures.last
 
     def _insert_items(self, observations: Sequence[Observation], figures: _Figures) -> None:
+        seq, size, rows = figures.last, figures.size, []
+        prefix = f"{self.sender}:{self.epoch}:"
         for observation in observations:
-            figures.last += 1
-            figures.count += 1
-            named = observation.named(f"{self.sender}:{self.epoch}:{figures.last}")
-            payload = self._envelope(figures.last, named)
+            seq += 1
+            named = observation if observation.id else observation.named(f"{prefix}{seq}")
+            payload = self._envelope(seq, named)
             heard_ms = int(observation.heard_at.timestamp() * 1000)
-            self._db.execute(
-                "insert into item (seq, urgency, heard_ms, payload) values (?, ?, ?, ?)",
-                (figures.last, int(urgency_of(observation.body)), heard_ms, payload),
-            )
-            figures.size += len(payload)
+            rows.append((seq, int(urgency_of(observation.body)), heard_ms, payload))
+            size += len(payload)
+        self._db.executemany("insert into item (seq, urgency, heard_ms, payload) values (?, ?, ?, ?)", rows)
+        figures.last, figures.size = seq, size
+        figures.count += len(rows)
 
     def _envelope(self, seq: int, observation: Observation) -> bytes:
         return codec.encode(
@@ -419,7 +420,8 @@ class Outbox:
                 losses.append(codec.decode(kept.encode(), Loss))
                 self._set_meta("pictures", "")
             self._pictures_owed = False
-        self._insert_items([self._of_ourselves(loss) for loss in losses], figures)
+        if losses:
+            self._insert_items([self._of_ourselves(loss) for loss in losses], figures)
 
     def _drop_stills(self) -> int:
         """Takes the oldest pictures out of their observations; returns the bytes won."""
