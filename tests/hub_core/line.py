@@ -33,6 +33,7 @@ class Line:
         self._passing.set()
         self._ended = False
         self._loss: Loss | None = None
+        self._passed = 0
         self.lost = threading.Event()
         """A commit was lost as told."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -52,9 +53,10 @@ class Line:
         self._passing.set()
         self._open.set()
 
-    def lose(self, loss: Loss) -> None:
-        """The next commit is lost, and its call with it."""
+    def lose(self, loss: Loss | None, *, after: int = 0) -> None:
+        """A commit is lost, and its call with it: the next, or the one after so many others."""
         self.lost.clear()
+        self._passed = -after
         self._loss = loss
 
     def end(self) -> None:
@@ -102,6 +104,8 @@ class Line:
                         self._hang_up(pair)
                         return
                     if source is client and self._loss and COMMIT in piece:
+                        self._passed += 1
+                    if source is client and self._loss and self._passed > 0:
                         loss, self._loss = self._loss, None
                         if loss is Loss.REQUEST:
                             self.lost.set()
