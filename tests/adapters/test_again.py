@@ -65,7 +65,8 @@ async def ask(hub: Hub, *items: KeptRaw) -> list[Redecoded]:
 
 async def refused(hub: Hub, peer: str) -> Rejected:
     """What was refused of a peer."""
-    return await until(lambda: next((one for one in list(hub.rejected) if peer in one.peer), None))
+    found = await until(lambda: [one for one in list(hub.rejected) if peer in one.peer])
+    return found[0]
 
 
 async def check(hub: Hub, item: KeptRaw, source: str, kind: str, count: int = 1) -> Observation:
