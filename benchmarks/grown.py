@@ -6,6 +6,7 @@ batch. Time runs at one rate up to now, so the last hour holds the same number o
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -393,11 +395,16 @@ class _writing:  # noqa: N801 - reads as a verb where it is used
             self._sqlite.execute("commit")
             self._sqlite.execute("pragma journal_mode=wal")
             self._sqlite.close()
+            with Path(str(self._url.database)).open("rb") as file:
+                os.fsync(file.fileno())  # so that what was filled in isn't written while others are measured
         if self._postgresql is not None:
             self._postgresql.commit()
             self._postgresql.autocommit = True
             self._postgresql.execute("vacuum analyze")
             self._postgresql.close()
+            superuser = self._url.set(drivername="postgresql", username="postgres").render_as_string()
+            with psycopg.connect(superuser, autocommit=True) as connection:
+                connection.execute("checkpoint")
 
     def _into_sqlite(self, table: str, rows: list[Row]) -> None:
         assert self._sqlite is not None
