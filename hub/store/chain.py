@@ -70,6 +70,10 @@ class RawRow:
             columns["at"] = _EPOCH + timedelta(microseconds=columns["at"])
         self.__dict__ = columns
 
+    def __new__(cls, *_given: Any) -> Any:
+        """Its attributes are whatever columns there are."""
+        return super().__new__(cls)
+
 
 class AuditRow(Protocol):
     """A row of the audit log as stored."""

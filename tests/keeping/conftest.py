@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -163,4 +162,5 @@ def jpeg(number: int) -> bytes:
     return b"\xff\xd8" + hashlib.sha256(str(number).encode()).digest() * 20 + b"\xff\xd9"
 
 
-LONG = timedelta(days=365 * 20)
+ON_ONE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+"""What has nothing to do with the kind of database is tried on one."""

@@ -30,7 +30,7 @@ from jifang.restore import Restored, RestoreOptions, RestoreRefused, restore
 from jifang.steps import Silent
 from jifang.verify import UnknownFile, verify_archive, verify_file, verify_store
 from tests.hub_core.conftest import START, HandClock
-from tests.keeping.conftest import Keep, drafts, jpeg, open_keep
+from tests.keeping.conftest import ON_ONE, Keep, drafts, jpeg, open_keep
 from tests.postgresql import PostgreSQL
 from wire.observations import Position
 
@@ -136,6 +136,7 @@ def test_a_backup_while_the_hub_writes_is_of_one_moment(keep: Keep, tmp_path: Pa
         assert (found.head - 8) % 5 == (heads[0] - 8) % 5, "a transaction is in it whole or not at all"
 
 
+@ON_ONE
 def test_the_archive_is_its_owners_alone_and_the_key_only_on_demand(busy: Keep, tmp_path: Path) -> None:
     file = tmp_path / "a.jifang"
     manifest = backed_up(busy, file, with_key=False)
@@ -148,6 +149,7 @@ def test_the_archive_is_its_owners_alone_and_the_key_only_on_demand(busy: Keep, 
     assert "seal.key" in zipfile.ZipFile(file).namelist()
 
 
+@ON_ONE
 def test_what_the_key_means_for_a_restored_store(busy: Keep, tmp_path: Path) -> None:
     bare = tmp_path / "bare.jifang"
     backed_up(busy, bare, with_key=False)
@@ -177,6 +179,7 @@ def test_what_the_key_means_for_a_restored_store(busy: Keep, tmp_path: Path) -> 
     assert not (tmp_path / "w.db").exists()
 
 
+@ON_ONE
 def test_a_file_that_is_there_is_replaced_only_on_demand(keep: Keep, tmp_path: Path) -> None:
     (tmp_path / "a.jifang").write_text("precious")
     with pytest.raises(BackupRefused, match="--force"):
@@ -323,6 +326,7 @@ def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path) -> None:
         verify_file(tmp_path / "film.mp4", Silent())
 
 
+@ON_ONE
 def test_a_missing_picture_is_named_in_store_and_archive(busy: Keep, tmp_path: Path) -> None:
     paths = sorted((busy.data / "stills").glob("??/*"))
     paths[0].unlink()
@@ -338,6 +342,7 @@ def test_a_missing_picture_is_named_in_store_and_archive(busy: Keep, tmp_path: P
     assert put_back(tmp_path / "a.jifang", f"sqlite:///{tmp_path}/n.db", tmp_path / "n").verified.head
 
 
+@ON_ONE
 def test_a_log_that_was_broken_is_backed_up_and_says_so(busy: Keep, tmp_path: Path) -> None:
     busy.do(lambda tx: tx.connection.exec_driver_sql("update entries set actor = 'nobody' where seq = 3"))
     manifest = backed_up(busy, tmp_path / "a.jifang")
@@ -418,6 +423,7 @@ def test_a_restoring_that_fails_leaves_nothing(
     assert (tmp_path / "new" / "seal.key").stat().st_mode & 0o777 == 0o600
 
 
+@ON_ONE
 def test_sign_ins_do_not_survive_a_restoring(busy: Keep, tmp_path: Path) -> None:
     backed_up(busy, tmp_path / "a.jifang")
     with Reader(tmp_path / "a.jifang") as reader:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from jifang.cli import app
 from jifang.settings import Settings, StoreSettings, dump
-from tests.keeping.conftest import Keep, jpeg
+from tests.keeping.conftest import ON_ONE, Keep, jpeg
 
 runner = CliRunner()
 
@@ -54,6 +54,7 @@ def test_from_backup_to_restored_with_every_count_shown(keep: Keep, tmp_path: Pa
     assert json.loads(run("verify", "--json", *there).splitlines()[-1])["head"] == keep.store.head + 1
 
 
+@ON_ONE
 def test_a_break_is_named_and_is_the_exit_status(keep: Keep, tmp_path: Path) -> None:
     keep.motion()
     keep.do(lambda tx: tx.connection.exec_driver_sql("update entries set actor = 'nobody' where seq = 5"))
@@ -64,6 +65,7 @@ def test_a_break_is_named_and_is_the_exit_status(keep: Keep, tmp_path: Path) -> 
     assert "broken there" in run("backup", str(tmp_path / "a.jifang"), *here, status=1)
 
 
+@ON_ONE
 def test_what_would_go_is_said_and_nothing_goes(keep: Keep, tmp_path: Path) -> None:
     keep.motion(jpeg(1))
     before = keep.seqs()

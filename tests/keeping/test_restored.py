@@ -25,7 +25,7 @@ from tests.hub_core.conftest import HandClock
 from tests.hub_core.test_intake import eventually
 from tests.hub_web.conftest import PASSWORD, Running, start_hub
 from tests.hub_web.listening import Ear
-from tests.keeping.conftest import Keep, drafts, jpeg, open_keep
+from tests.keeping.conftest import ON_ONE, Keep, drafts, jpeg, open_keep
 from tests.keeping.test_archive import NOW, backed_up, put_back
 from wire.bus import Broker, MqttBus
 from wire.courier import Courier
@@ -55,6 +55,7 @@ def test_a_restored_log_is_another_log(keep: Keep, restored: Store, tmp_path: Pa
     assert verify_store(f"sqlite:///{tmp_path}/r.db", tmp_path / "r", Silent()).ok
 
 
+@ON_ONE
 def test_two_restorings_of_one_archive_are_two_logs(keep: Keep, restored: Store, tmp_path: Path) -> None:
     keep.clock.forward(60)
     once = restored.query(stored_log.identity)
