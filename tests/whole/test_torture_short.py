@@ -50,9 +50,11 @@ def test_the_same_seed_plans_the_same_run() -> None:
     from tests.torture.plan import draw
 
     extent = command.SHORT
-    plans = [draw(7, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE) for _ in range(2)]
+    plans = [
+        draw(7, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE, over_s=60.0) for _ in range(2)
+    ]
     assert plans[0] == plans[1]
-    assert plans[0] != draw(8, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE)
+    assert plans[0] != draw(8, extent, ["load-1", "load-2"], ["hub", "load"], store=SQLITE, over_s=60.0)
 
 
 def test_what_is_asked_for_is_shared_between_the_stores() -> None:
