@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from hub.store import log as stored_log
 from hub.store.archive import KeyFacts, LogFacts, Manifest, Writer, fingerprint, new_file
-from hub.store.chain import LogWalk, RawRow
+from hub.store.chain import LogWalk, raw_row
 from hub.store.dumping import LEFT_OUT, count_of, head_of, rows_of
 from hub.store.pruned import runs
 from hub.store.snapshot import backend, revision, snapshot, tables_of
@@ -151,5 +151,5 @@ def _proved(walk: LogWalk, table: sa.Table, rows: Iterable[Sequence[Any]]) -> It
     """Passes rows on and proves the chain on the way; a log that is broken is backed up all the same."""
     names, going = list(table.columns.keys()), True
     for row in rows:
-        going = going and walk.take(RawRow(names, row))
+        going = going and walk.take(raw_row(names, row))
         yield row

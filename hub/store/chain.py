@@ -70,9 +70,10 @@ class RawRow:
             columns["at"] = _EPOCH + timedelta(microseconds=columns["at"])
         self.__dict__ = columns
 
-    def __new__(cls, *_given: Any) -> Any:
-        """Its attributes are whatever columns there are."""
-        return super().__new__(cls)
+
+def raw_row(names: Sequence[str], values: Sequence[Any]) -> Any:
+    """A `RawRow`; which columns it has only the database knows."""
+    return RawRow(names, values)
 
 
 class AuditRow(Protocol):

@@ -17,7 +17,7 @@ from hub.domain.retention import RetentionClass
 from hub.store import log as stored_log
 from hub.store import pruned, retention
 from hub.store.canonical import GENESIS, canonical_body, chained
-from hub.store.chain import LogWalk, RawRow
+from hub.store.chain import LogWalk, raw_row
 from hub.store.engine import Store, Transaction
 from hub.store.pruned import PrunedRun
 from hub.store.ranges import as_text, first_difference, from_text, joined, runs_of
@@ -74,7 +74,7 @@ class Model:
     def walk(self) -> LogWalk:
         proof = LogWalk(self.runs)
         for row in self.rows:
-            if not proof.take(RawRow(NAMES, row)):
+            if not proof.take(raw_row(NAMES, row)):
                 break
         proof.end()
         return proof
