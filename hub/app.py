@@ -128,6 +128,8 @@ class FieldSide:
     """What listens to the field and speaks to it; each has threads of its own."""
 
     bus: MqttBus
+    kept: MqttBus
+    """Its session outlives the hub: refused bytes have no outbox behind them."""
     intake: Intake
     orders: Orders
     ticker: Ticker
@@ -140,6 +142,7 @@ class FieldSide:
         publish_work(self.bus, hub.registers)
         self.intake.start()
         self.bus.start()
+        self.kept.start()
         self.ticker.start()
         self.retention.start()
 
@@ -148,6 +151,7 @@ class FieldSide:
         self.retention.stop()
         self.ticker.stop()
         self.intake.stop()
+        self.kept.stop()
         self.bus.stop()
 
 
@@ -173,7 +177,10 @@ def open_hub(settings: HubSettings, clock: Clock = utc_now) -> tuple[Hub, FieldS
     watch = Watch(store, desk, registers, clock(), timekeeper=timekeeper)
     vitals = Vitals(store, settings.data, timekeeper, clock)
     insistence = Insistence(store)
-    bus = MqttBus(settings.broker, "hub", announce=True)
+    # Senders of ours hold everything in their outboxes until it is stored. A copy kept at the broker for a
+    # hub that is away would be written to its disk whole, again at every change (docs/design/no-loss.md).
+    bus = MqttBus(settings.broker, "hub", announce=True, persistent=False)
+    kept = MqttBus(settings.broker, "hub-rejected")
     hub = Hub(
         store=store,
         registers=registers,
@@ -191,9 +198,10 @@ def open_hub(settings: HubSettings, clock: Clock = utc_now) -> tuple[Hub, FieldS
         replaying=Replaying(store, bus, registers, desk, blobs),
     )
     hub.feed.troubles = vitals.troubles
-    intake = Intake(bus, store, desk, registers, blobs, watch)
+    intake = Intake(bus, store, desk, registers, blobs, watch, kept=kept)
     return hub, FieldSide(
         bus,
+        kept,
         intake,
         Orders(bus, store, desk, insistence),
         Ticker(store, desk, watch, vitals, insistence),

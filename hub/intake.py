@@ -129,9 +129,19 @@ class Intake:
     """Takes deliveries off the bus in batches, each one transaction. One thread of its own."""
 
     def __init__(
-        self, bus: Bus, store: Store, desk: Desk, registers: Registers, blobs: Blobs, watch: Watch
+        self,
+        bus: Bus,
+        store: Store,
+        desk: Desk,
+        registers: Registers,
+        blobs: Blobs,
+        watch: Watch,
+        *,
+        kept: Bus | None = None,
     ) -> None:
+        """`kept`: a bus whose session the broker keeps, for what no sender holds (refused bytes)."""
         self._bus = bus
+        self._kept = kept or bus
         self._store = store
         self._desk = desk
         self._registers = registers
@@ -154,11 +164,11 @@ class Intake:
     def start(self) -> None:
         """Begins to take in; says to each sender where it stands, whatever a former life said."""
         self._thread.start()
-        latest = {sender: (sender, epoch) for sender, epoch in self._standings}
-        for key in latest.values():
-            self._tell_stored(key, self._standings[key], ())
-        for pattern in (topics.ALL_OBSERVATIONS, topics.ALL_FLOORS, topics.ALL_REJECTED):
+        for key, standing in self._latest_standings():
+            self._tell_stored(key, standing, ())
+        for pattern in (topics.ALL_OBSERVATIONS, topics.ALL_FLOORS):
             self._bus.consume(pattern, self._arrivals.put_news)
+        self._kept.consume(topics.ALL_REJECTED, self._arrivals.put_news)
         self._bus.consume(topics.ALL_HISTORY, self._on_history)
         self._bus.consume(topics.ALL_STATUS, self._on_status)
         self._bus.consume(topics.BROKER_DROPPED, self._on_dropped)
@@ -185,6 +195,19 @@ class Intake:
 
     def _on_link(self, up: bool, reason: str) -> None:
         self._watch.tell("broker", up, reason)
+        if up:
+            self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        """The broker keeps nothing for us while we are away: each sender is told to send again at once."""
+        for (sender, epoch), standing in self._latest_standings():
+            stored = codec.Stored(epoch=epoch, seq=standing.mark, anew=True)
+            self._bus.publish(topics.STORED.format(sender=sender), codec.encode(stored))
+
+    def _latest_standings(self) -> list[tuple[Key, Standing]]:
+        """Of each sender its latest epoch."""
+        latest = {key[0]: (key, standing) for key, standing in list(self._standings.items())}
+        return list(latest.values())
 
     def _on_status(self, message: Message) -> None:
         message.ack()

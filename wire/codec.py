@@ -44,6 +44,8 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     beyond: tuple[tuple[int, int], ...] = ()
     """Runs over `seq` that the latest commit touched, each first and last number."""
+    anew: bool = False
+    """Intake has just come to the bus: what was on its way to it before hasn't reached it."""
 
 
 class Floor(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -203,7 +203,8 @@ class Courier:
             self._renew()
             return
         settled = self._outbox.confirm(stored.seq, stored.beyond)
-        settled.add_done_callback(lambda done: self._settled(done, stored.seq, beyond))
+        anew = stored.anew and not message.retained
+        settled.add_done_callback(lambda done: self._settled(done, stored.seq, beyond, anew=anew))
 
     def _on_again(self, message: Message) -> None:
         message.ack()
@@ -220,9 +221,11 @@ class Courier:
             self._tell_floor(gone)
         self._wake.set()
 
-    def _settled(self, done: Future[None], upto: int, beyond: Spans) -> None:
+    def _settled(self, done: Future[None], upto: int, beyond: Spans, *, anew: bool) -> None:
         if done.exception() is None:
             self._arrived(upto, beyond)
+            if anew:
+                self._send_anew()
             now = self._steady()
             if upto < self._outbox.floor and now - self._floor_at > FLOOR_S:
                 # Intake lacks what one of its former lives had, or has forgotten that it has it.
@@ -236,6 +239,14 @@ class Courier:
             if self._tries:
                 left = {*self._live.on_way, *self._past.on_way}
                 self._tries = {seq: tries for seq, tries in self._tries.items() if seq in left or seq > upto}
+        self._wake.set()
+
+    def _send_anew(self) -> None:
+        """The broker keeps nothing for a hub that is away: what was sent meanwhile goes again at once."""
+        with self._lock:
+            for lane in (self._live, self._past):
+                self._lose(lane, list(lane.on_way))
+        self._tell_floor()
         self._wake.set()
 
     def _renew(self) -> None:

@@ -137,6 +137,37 @@ def test_messages_the_broker_swallowed_in_the_middle_are_asked_for_again(
     outbox.close()
 
 
+def test_what_was_sent_while_the_hub_was_away_goes_again_as_soon_as_it_is_back(
+    core: Core, broker: Broker, tmp_path: Path
+) -> None:
+    """The broker keeps nothing for the hub; patience alone would take hours."""
+    name = uuid.uuid4().hex[:8]
+    field_bus = a_bus(broker, f"field-{name}", persistent=False)
+    outbox = Outbox(tmp_path / "o.db", f"sender-{name}", clock=lambda: core.clock.now)
+    courier = Courier(outbox, field_bus, patience_s=10_000.0, clock=lambda: core.clock.now)
+    courier.start()
+    for life in range(3):
+        hub_bus = a_bus(broker, f"hub-{name}", persistent=False)
+        intake = an_intake(core, hub_bus, Blobs(tmp_path / "blobs"))
+        subscribed(hub_bus, field_bus)
+        outbox.append([intrusion(core, active=life % 2 == 0)]).result(10)
+        eventually(lambda: outbox.waiting == 0, 40)
+        intake.stop()
+        hub_bus.stop()
+        outbox.append([intrusion(core, active=number % 2 == 0) for number in range(3)]).result(10)
+        eventually(lambda: len(courier._live.on_way) == 3)
+    last_life = a_bus(broker, f"hub-{name}", persistent=False)
+    intake = an_intake(core, last_life, Blobs(tmp_path / "blobs"))
+    eventually(lambda: outbox.waiting == 0, 40)
+    found = [one.body["id"] for one in core.entries(EntryKind.OBSERVATION)]
+    assert sorted(found) == sorted(f"{outbox.sender}:{outbox.epoch}:{seq}" for seq in range(1, 13))
+    courier.stop()
+    intake.stop()
+    for bus in (last_life, field_bus):
+        bus.stop()
+    outbox.close()
+
+
 def test_a_gap_is_asked_for_when_it_does_not_close_and_its_sender_speaks() -> None:
     gaps = Gaps()
     standings = {

@@ -9,7 +9,10 @@ import pytest
 from hub.audit import Act
 from hub.deliveries import understood
 from hub.store import audit, fixes
+from hub.store import log as stored_log
+from hub.store.chain import AuditWalk
 from hub.store.engine import Store
+from hub.store.tables.accounts import audit as audit_table
 from wire import codec
 from wire.bus import Message
 from wire.observations import Condition, Observation, PointState, Position, Reply
@@ -69,7 +72,10 @@ def test_an_act_of_a_stranger_is_written_whatever_it_holds(store: Store) -> None
     row = store.enqueue(lambda tx: audit.append(tx, act)).result(10)
     assert row.act.object == "person:␀\\udcff"
     assert store.query(lambda c: audit.page(c, before=None, limit=1)) == [row]
-    assert store.query(audit.broken_at) is None
+    walk = AuditWalk()
+    for kept in store.query(lambda c: list(stored_log.raw(c, audit_table))):
+        assert walk.take(kept)
+    assert (walk.rows, walk.broken) == (1, None)
 
 
 def test_fixes_by_the_hundred_come_back_as_they_were(store: Store) -> None:
