@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -155,6 +156,11 @@ class Intake:
         self._gaps = Gaps()
         self._looked_s = 0.0
         self._dropped: int | None = None
+        """What the broker says it let go since it was started."""
+        self._untold = 0
+        """Of that, what the log hasn't yet; and how much is on its way there."""
+        self._being_told = 0
+        self._telling = threading.RLock()
         self._newest = Newest()
         store.query(self._recall)
         self._stop = threading.Event()
@@ -224,8 +230,25 @@ class Intake:
             return
         count, before = int(message.payload), self._dropped
         self._dropped = count
-        if before is not None and count > before:
-            self._store.enqueue(lambda tx: self._tell_dropped(tx, count - before))
+        with self._telling:
+            if before is not None and count > before:
+                self._untold += count - before
+            self._tell_untold()
+
+    def _tell_untold(self) -> None:
+        """One at a time; what could not be written is told with the broker's next word."""
+        count = self._untold
+        if count and not self._being_told:
+            self._being_told = count
+            told = self._store.enqueue(lambda tx: self._tell_dropped(tx, count))
+            told.add_done_callback(self._told_dropped)
+
+    def _told_dropped(self, done: Future[None]) -> None:
+        with self._telling:
+            told, self._being_told = self._being_told, 0
+            if done.exception() is None:
+                self._untold -= told
+                self._tell_untold()
 
     def _tell_dropped(self, tx: Transaction, count: int) -> None:
         body = Loss(reason="broker_dropped", count=count, since=tx.now)
