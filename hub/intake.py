@@ -224,15 +224,20 @@ class Intake:
         self._watch.tell(name, up, "" if up else "connection lost")
 
     def _on_dropped(self, message: Message) -> None:
-        """The broker counts what it let go because a queue was full; it says how many, not of whom."""
+        """The broker counts what it let go because a queue was full; it says how many, not of whom.
+
+        It says so when the count changes, and keeps its last word for a minute only: a first word that wasn't
+        kept, or a count that fell, is all that it let go since it was started.
+        """
         message.ack()
         if not message.payload.isdigit():
             return
         count, before = int(message.payload), self._dropped
         self._dropped = count
+        if before is None and message.retained:
+            before = count
         with self._telling:
-            if before is not None and count > before:
-                self._untold += count - before
+            self._untold += count - before if before is not None and count >= before else count
             self._tell_untold()
 
     def _tell_untold(self) -> None:
