@@ -45,9 +45,13 @@ class Knowledge:
         """All values known of a device, by name."""
         return {name: _value(kept) for name, kept in self._known.get(_key(device), {}).items()}
 
-    def learn(self, device: str, name: str, value: str, *, rest: str, live: bool = True) -> News:
+    def learn(
+        self, device: str, name: str, value: str, *, rest: str, live: bool = True, followed: bool = False
+    ) -> News:
         """Takes in a value. `rest` is the value of a point at which nothing happens.
 
+        `followed`: a copy of what the device said reaches us anyway, as it said it. Then it is never believed
+        against the device's own word.
         A change that only the broker's copy told of becomes news once more when the device itself says it:
         the copy may have overtaken the message. Where the next copy agrees with what the device said last,
         the one between was an old one, and a device that repeats itself is no news.
@@ -57,6 +61,8 @@ class Knowledge:
             self._put(_key(device), name, "l" + value)
             return News.BASELINE
         if kept is not None and _value(kept) == value and not (live and kept[0] == "r"):
+            return News.SAME
+        if followed and not live and kept is not None and kept[0] == "l":
             return News.SAME
         said = None if kept is None else _said(kept)
         if live or value == said:

@@ -110,6 +110,8 @@ class MqttBus:
         self._lock = threading.Lock()
         self._connected = False
         self._connection = 0
+        self.session_kept = False
+        """The broker had our session still: what was said since we left is delivered, all of it."""
         self._announce = announce
         self._persistent = persistent
         self._client = self._make_client()
@@ -239,10 +241,11 @@ class MqttBus:
         if answer is not None:
             answer.set_result(reply.body)
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
+    def _on_connect(self, client: paho.Client, _data: Any, flags: Any, reason: Any, _props: Any) -> None:
         if reason.is_failure:
             self._tell(up=False, reason=str(reason))
             return
+        self.session_kept = bool(flags.session_present)
         self._connected = True
         self._connection += 1
         for pattern in list(self._handlers):

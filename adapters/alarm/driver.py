@@ -136,7 +136,9 @@ class AlarmDriver:
             if not convention.claims(heard.topic):
                 continue
             outcome = convention.receive(heard)
-            observations += self._judge.judge(outcome.statements, self._clock(), retained=heard.retained)
+            observations += self._judge.judge(
+                outcome.statements, self._clock(), retained=heard.retained, followed=heard.followed
+            )
             marks += [Mark(f"{FACT}{convention.name}|{name}", fact) for name, fact in outcome.facts.items()]
             self._settle(outcome)
             for statement in outcome.statements if not heard.retained else ():

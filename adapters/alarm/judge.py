@@ -37,13 +37,18 @@ class Judge:
         self.knowledge = knowledge
         self._beats: dict[str, datetime] = {}
         self._intervals: Mapping[str, float] = {}
+        self._followed = False
+        """Of the message in hand."""
 
     def expect(self, intervals: Mapping[str, float]) -> None:
         """The supervision interval in seconds of each registered panel."""
         self._intervals = intervals
 
-    def judge(self, statements: Sequence[Statement], now: datetime, *, retained: bool) -> list[Observation]:
-        """Observations of one message, heard at `now`."""
+    def judge(
+        self, statements: Sequence[Statement], now: datetime, *, retained: bool, followed: bool = False
+    ) -> list[Observation]:
+        """Observations of one message, heard at `now`. `followed`: see `Heard`."""
+        self._followed = followed
         found: list[Observation] = []
         for statement in sorted(statements, key=_order):
             found += self._said(statement.panel, statement.body, now, retained)
@@ -63,7 +68,12 @@ class Judge:
             yield from self._arming(panel, body, now, retained)
         elif isinstance(body, Link):
             state, rest = ("up", "up") if body.up else ("down", "")
-            if self.knowledge.learn(panel, "link", state, rest=rest, live=not retained) is not News.SAME:
+            if (
+                self.knowledge.learn(
+                    panel, "link", state, rest=rest, live=not retained, followed=self._followed
+                )
+                is not News.SAME
+            ):
                 yield _observed(panel, body, now, retained)
         elif not isinstance(body, Heartbeat):
             yield _observed(panel, body, now, retained)
@@ -94,7 +104,7 @@ class Judge:
         before = self.knowledge.get(panel, name)
         if before in ("1", "1a") and value in ("1", "1a") and not _newly_an_alarm(before, body):
             value = before
-        news = self.knowledge.learn(panel, name, value, rest="0", live=not retained)
+        news = self.knowledge.learn(panel, name, value, rest="0", live=not retained, followed=self._followed)
         if news is News.BASELINE:
             # The first word on a point at rest is no event; it must not pass as one.
             yield _observed(panel, body, now, True)
@@ -105,7 +115,12 @@ class Judge:
         name = f"arm:{body.partition}"
         before = self.knowledge.get(panel, name)
         rest = "" if body.state == ArmState.TRIGGERED else body.state
-        if self.knowledge.learn(panel, name, body.state, rest=rest, live=not retained) is News.SAME:
+        if (
+            self.knowledge.learn(
+                panel, name, body.state, rest=rest, live=not retained, followed=self._followed
+            )
+            is News.SAME
+        ):
             return
         yield _observed(panel, body, now, retained)
         if ArmState.TRIGGERED in (body.state, before):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from adapters.mqtt.deliveries import PREFIX, Deliveries
+from adapters.mqtt.followed import Followed
 from adapters.mqtt.heard import Heard
 from adapters.refusal import EVIDENCE_BYTES, Refusal
 from adapters.sender import Sender
@@ -61,6 +62,7 @@ class FieldConnection:
         self._bus: MqttBus | None = None
         self._pending: dict[int, Future[int]] = {}
         self._deliveries = Deliveries({})
+        self._followed = Followed(sender.outbox, client_id)
 
     @property
     def connected(self) -> bool:
@@ -71,6 +73,7 @@ class FieldConnection:
         """Sets what to subscribe to."""
         added, gone = patterns - self._wanted, self._wanted - patterns
         self._wanted = patterns
+        self._followed.forget(gone)
         if self._bus is not None:
             for pattern in gone:
                 self._bus.forget(pattern)
@@ -102,6 +105,7 @@ class FieldConnection:
         self._bus = bus = MqttBus(self._broker, self._client_id)
         for pattern in self._wanted:
             bus.consume(pattern, self._receive)
+        bus.on_link(lambda up, _reason: self._on_link(bus, up))
         bus.start()
         proved()
         try:
@@ -109,6 +113,10 @@ class FieldConnection:
         finally:
             self._bus = None
             await asyncio.to_thread(bus.stop)
+
+    def _on_link(self, bus: MqttBus, up: bool) -> None:
+        if up:
+            self._followed.connected(self._wanted, session_kept=bus.session_kept)
 
     def _receive(self, message: Message) -> None:
         """On the bus's thread: bounds what is queued for the loop."""
@@ -133,7 +141,8 @@ class FieldConnection:
             if size > MAX_PAYLOAD_BYTES:
                 reason = f"payload of {size} bytes is over the limit of {MAX_PAYLOAD_BYTES}"
                 raise Refusal("too_large", reason, message.payload, size=size)
-            taken = self._family.take(Heard(message.topic, message.payload, message.retained))
+            followed = message.retained and self._followed.covers(message.topic)
+            taken = self._family.take(Heard(message.topic, message.payload, message.retained, followed))
         except Refusal as refusal:
             protocol = self._family.protocol_of(message.topic)
             self._sender.rejects.add(protocol, message.topic, refusal, self._clock())

@@ -14,6 +14,9 @@ class Heard:
     topic: str
     payload: bytes
     retained: bool = False
+    followed: bool = False
+    """Our session at the broker follows this topic without a break: whatever was said on it was or will be
+    delivered as it was said, so a kept copy that differs can only be older."""
 
     @property
     def text(self) -> str:

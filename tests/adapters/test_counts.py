@@ -12,6 +12,7 @@ from adapters.gps.judge import Register
 from adapters.knowledge import Knowledge, News
 from adapters.mqtt.deliveries import PREFIX, Deliveries
 from adapters.mqtt.driver import Family, FieldConnection, Taken
+from adapters.mqtt.followed import Followed
 from adapters.mqtt.heard import Heard
 from adapters.refusal import Refusal
 from adapters.rejects import Rejects
@@ -19,6 +20,7 @@ from adapters.run import _secret
 from adapters.sender import Sender
 from wire.bus import Broker, Message, MqttBus
 from wire.codec import MAX_REJECTED_BYTES, Rejected
+from wire.outbox import Outbox
 from wire.work import Tracker
 
 NOW = datetime(2026, 11, 21, 2, 14, 12, tzinfo=UTC)
@@ -82,6 +84,41 @@ def test_a_change_that_a_copy_overtook_is_news_when_it_comes() -> None:
     assert knowledge.learn("p|1", "zone", "0", rest="0") is News.CHANGED
     assert knowledge.learn("p|1", "zone", "1", rest="0", live=False) is News.CHANGED
     assert knowledge.learn("p|1", "zone", "1", rest="0") is News.CHANGED
+
+
+def test_a_copy_is_not_believed_against_the_device_where_nothing_it_said_can_be_missed() -> None:
+    """Found by torture: killed before it had saved, the broker came back with an older copy; the device then
+    repeated itself, which passed for a second alarm."""
+    knowledge = Knowledge({})
+    assert knowledge.learn("p|1", "zone", "0", rest="0", live=False, followed=True) is News.BASELINE
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.CHANGED
+    assert knowledge.learn("p|1", "zone", "0", rest="0", live=False, followed=True) is News.SAME
+    assert knowledge.learn("p|1", "zone", "1", rest="0") is News.SAME
+    assert knowledge.learn("p|1", "zone", "0", rest="0") is News.CHANGED
+
+
+def test_a_topic_is_followed_from_the_second_connection_on_and_only_without_a_break(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.db", "adapter-test")
+    followed = Followed(outbox, "adapters-alarm")
+    followed.connected({"homes/+/state", "alarm/#"}, session_kept=True)
+    assert not followed.covers("homes/1/state"), "what was said before we came is known from its copy alone"
+    followed.connected({"homes/+/state", "alarm/#", "new/#"}, session_kept=True)
+    assert followed.covers("homes/1/state")
+    assert followed.covers("alarm/1/zone")
+    assert not followed.covers("new/1")
+    followed.forget({"alarm/#"})
+    assert not followed.covers("alarm/1/zone")
+    outbox.append((), ()).result(10)
+    outbox.close()
+
+    outbox = Outbox(tmp_path / "o.db", "adapter-test")
+    next_life = Followed(outbox, "adapters-alarm")
+    next_life.connected({"homes/+/state", "alarm/#"}, session_kept=True)
+    assert next_life.covers("homes/1/state")
+    assert not next_life.covers("alarm/1/zone"), "nobody listened between"
+    next_life.connected({"homes/+/state", "alarm/#"}, session_kept=False)
+    assert not next_life.covers("homes/1/state"), "the broker has forgotten us"
+    outbox.close()
 
 
 async def test_a_copy_that_the_broker_repeats_says_nothing(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ OUTSIDE = {
     "wire.bus",
     "wire.link",
 }
-COMPOSED = {"run.py", "again.py", "sender.py", "mqtt/deliveries.py", "onvif/faults.py"}
-"""The composition; what answers the hub; what a delivery is known by; the library's errors. No decoders."""
+COMPOSED = {"run.py", "again.py", "sender.py", "mqtt/deliveries.py", "mqtt/followed.py", "onvif/faults.py"}
+"""The composition; what answers the hub; what a delivery is known by, what the session follows; the library's
+errors. No decoders."""
 MODULES = [path for path in ROOT.rglob("*.py") if path.name != "driver.py"]
 
 
