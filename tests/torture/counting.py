@@ -183,7 +183,9 @@ def _followed(one: Follower, rows: Sequence[tuple[int, EntryKind, str]], folder:
     record = consoles.read(folder / f"{one.name}.txt")
     sees = _sight(one)
     visible = {seq for seq, kind, place in rows if sees(kind, place)}
-    received = {seq for seq, _ in record.entries}
+    # Its record was read after the log: what was committed between them isn't judged.
+    head = rows[-1][0] if rows else 0
+    received = {seq for seq, _ in record.entries if seq <= head}
     announced = {seq for seq in visible - received if any(a <= seq <= b for a, b in record.gaps)}
     missing = visible - received - announced
     return Followed(
