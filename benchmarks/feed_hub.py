@@ -57,7 +57,7 @@ class UnstoredFeed(Feed):
 class Passing:
     """Stands where intake stands: decodes, makes entries and hands them on; no desk, no transaction."""
 
-    def __init__(self, bus: Bus, *_parts: Any) -> None:
+    def __init__(self, bus: Bus, *_parts: Any, **_more: Any) -> None:
         self._bus = bus
         self._waiting: queue.Queue[Message | None] = queue.Queue(20_000)
         self._seq = FAR
