@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +29,6 @@ __all__ = [
     "numbered",
     "raw",
     "remember",
-    "set_mark",
     "timeline",
     "verify",
 ]
@@ -167,13 +165,6 @@ def marks(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """Up to which number everything is stored, by sender and epoch."""
     rows = connection.execute(sa.select(senders.c.sender, senders.c.epoch, senders.c.seq))
     return {(str(row.sender), str(row.epoch)): int(row.seq) for row in rows}
-
-
-def set_mark(connection: sa.Connection, sender: str, epoch: str, seq: int, at: datetime) -> None:
-    """Moves a sender's mark."""
-    ours = (senders.c.sender == sender) & (senders.c.epoch == epoch)
-    if connection.execute(senders.update().where(ours).values(seq=seq, at=at)).rowcount == 0:
-        connection.execute(senders.insert().values(sender=sender, epoch=epoch, seq=seq, at=at))
 
 
 def timeline(

@@ -10,8 +10,12 @@ from hub.store.tables.log import senders
 
 
 def standings(connection: sa.Connection) -> dict[tuple[str, str], tuple[int, str]]:
-    """By sender and epoch: up to which number everything is stored, and what lies beyond (`7-9,12-12`)."""
-    rows = connection.execute(sa.select(senders.c.sender, senders.c.epoch, senders.c.seq, senders.c.beyond))
+    """By sender and epoch: up to which number everything is stored, and what lies beyond (`7-9,12-12`).
+
+    The epoch that was heard of last comes last.
+    """
+    query = sa.select(senders.c.sender, senders.c.epoch, senders.c.seq, senders.c.beyond)
+    rows = connection.execute(query.order_by(senders.c.at))
     return {(str(row.sender), str(row.epoch)): (int(row.seq), str(row.beyond)) for row in rows}
 
 

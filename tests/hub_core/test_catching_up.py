@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from hub.domain.entry import EntryKind
 from hub.standings import ASK_AFTER_S, Gaps, Standing
 from hub.store import quarantine, senders
 from hub.store.blobs import Blobs
+from hub.store.engine import Transaction
 from tests.hub_core.conftest import Core
 from tests.hub_core.test_intake import (
     Field,
@@ -166,6 +167,18 @@ def test_what_was_sent_while_the_hub_was_away_goes_again_as_soon_as_it_is_back(
     for bus in (last_life, field_bus):
         bus.stop()
     outbox.close()
+
+
+def test_a_sender_stands_last_where_it_was_heard_of_last(core: Core) -> None:
+    """A hub that starts tells each sender of its present epoch; an epoch's name says nothing of its age."""
+    for minute, epoch in enumerate(("f", "a", "c")):
+        at = core.clock.now + timedelta(minutes=minute)
+
+        def heard(tx: Transaction, epoch: str = epoch, at: datetime = at) -> None:
+            senders.put(tx.connection, "s", epoch, 1, "", at)
+
+        core.store.enqueue(heard).result(10)
+    assert [epoch for _, epoch in core.store.query(senders.standings)] == ["f", "a", "c"]
 
 
 def test_a_gap_is_asked_for_when_it_does_not_close_and_its_sender_speaks() -> None:
